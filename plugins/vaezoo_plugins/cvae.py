@@ -1,0 +1,27 @@
+"""The conditional VAE (Sohn et al. 2015), with labels as the condition.
+
+log p(x|y) >= E_q(z|x,y)[log p(x|z,y)] - KL(q(z|x,y) || p(z|y))    (eq. 4)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import vaezoo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    learned_prior: bool = False
+    """Learn a normal p(z|y) for each label, instead of p(z) = N(0, I) for all."""
+    beta: float = 1.0
+    """Weight of the KL, which is in nats and summed over latents."""
+
+
+def cvae(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
+    return vaezoo.VAE(
+        parts.encoder(conditional=True),
+        parts.decoder(conditional=True),
+        parts.prior("class-normal" if options.learned_prior else "standard-normal"),
+        objective=vaezoo.ELBO(options.beta),
+    )

@@ -1,0 +1,55 @@
+"""What vaezoo raises. Every error that a user can cause is a VaezooError with one clear message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class VaezooError(Exception):
+    """Base of all errors that a user's input can cause."""
+
+
+class UnknownVariantError(VaezooError, LookupError):
+    """No variant of that name is registered."""
+
+
+class UnknownComponentError(VaezooError, ValueError):
+    """No network, prior, likelihood, dataset or metric of that name is registered."""
+
+
+class OptionError(VaezooError, ValueError):
+    """An option is unknown, missing, of the wrong type, or out of its range."""
+
+
+class MissingRequirementError(VaezooError, ImportError):
+    """A variant or component needs a package that is not installed."""
+
+
+class DataError(VaezooError, ValueError):
+    """The data do not fit the model, or cannot be found or read."""
+
+
+class CheckpointError(VaezooError):
+    """A saved model or training state is damaged, foreign, or does not fit."""
+
+
+class RunError(VaezooError):
+    """A run's folder cannot be used as asked."""
+
+
+class NoBoundError(VaezooError, TypeError):
+    """A likelihood figure was asked of a model whose objective is no likelihood bound."""
+
+
+class PluginWarning(UserWarning):
+    """A plugin was skipped; the message names its distribution and says what to do."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The tail of an error about an unknown name: the nearest match, then what exists."""
+    known = sorted(known)
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    listing = ", ".join(known) if known else "none"
+    return f"{hint} Available: {listing}."

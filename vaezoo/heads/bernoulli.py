@@ -1,0 +1,44 @@
+"""Independent binary values from logits."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.distributions import Bernoulli as TorchBernoulli
+from torch.distributions import Distribution, Independent
+
+from vaezoo.errors import DataError
+from vaezoo.heads.base import Head
+from vaezoo.options import NoOptions
+
+
+class Bernoulli(Head):
+    """log p(x|z) = Σ_d x_d log σ(l_d) + (1 - x_d) log σ(-l_d), with logits l.
+
+    For grey x in [0, 1] this is the usual cross-entropy, the expected log-likelihood of the
+    image's own binarization, and no density of the grey values.
+    """
+
+    discrete = True
+
+    def __init__(self, event_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.event_shape = event_shape
+        self.input_shape = event_shape
+
+    def forward(self, parameters: Tensor) -> Distribution:
+        # Validation would refuse grey values, at every level on its own.
+        pixels = TorchBernoulli(logits=parameters, validate_args=False)
+        return Independent(pixels, len(self.event_shape), validate_args=False)
+
+    def check(self, x: Tensor) -> None:
+        low, high = x.min().item(), x.max().item()
+        if not (low >= 0 and high <= 1):
+            raise DataError(
+                f"a Bernoulli likelihood needs data in [0, 1], these lie in [{low:g}, {high:g}]: "
+                f"scale them (uint8 images are scaled for you), or use likelihood='gaussian'"
+            )
+
+
+def bernoulli(options: NoOptions, event_shape: tuple[int, ...]) -> Bernoulli:
+    """The recipe of the likelihood ``bernoulli``."""
+    return Bernoulli(event_shape)

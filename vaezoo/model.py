@@ -1,0 +1,275 @@
+"""A VAE: how a Trace is made, and what users do with a trained model.
+
+B batch, K importance samples. All likelihoods are in nats, summed over event dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaezoo.batch import Batch
+from vaezoo.errors import DataError, NoBoundError
+from vaezoo.inference import chunks, inference, seeded
+from vaezoo.objectives import ELBO, Objective
+from vaezoo.parts import Borrowed
+from vaezoo.trace import Bound, Site, Trace
+
+if TYPE_CHECKING:
+    from vaezoo.zoo import ModelConfig
+
+
+class VAE(nn.Module):
+    """p(x, z) = p(x|z,y) p(z|y), with the approximate posterior q(z|x,y).
+
+    encoder: ``(x, y) -> q(z|x,y)``. decoder: ``(z, y) -> p(x|z,y)``. prior: ``(y) -> p(z|y)``.
+    objective: what training minimises; the model refers to it without owning it. bound: whether
+    log p(x|z) - KL is a bound on log p(x).
+
+    Calling the model makes a Trace, in whatever mode it is and with gradient. All other methods
+    run in eval mode without gradient, and leave the mode as it was.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        prior: nn.Module,
+        *,
+        objective: Objective | None = None,
+        bound: Bound = "exact",
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.prior = prior
+        self.bound: Bound = bound
+        self.config: ModelConfig | None = None
+        self._objective = Borrowed(objective if objective is not None else ELBO())
+
+    def forward(self, x: Tensor, y: Tensor | None = None, samples: int = 1) -> Trace:
+        """x (B, *input_shape), y (B,) -> the Trace of ``samples`` draws of z for each example."""
+        q = self.encoder(x, y)  # q(z|x,y), batch shape (B,)
+        z = q.rsample((samples,))  # (K, B, *latent)
+        p = self.prior(y)  # p(z|y), batch shape () or (B,)
+        px = self.decoder(z, y)  # p(x|z,y), batch shape (K, B)
+        return Trace(x, px, (Site(q, p, z),), state=self._observe(px, x), bound=self.bound)
+
+    def prepare(self, batch: Batch, num_examples: int) -> None:
+        """Once, eagerly, before the first training step. Default: nothing."""
+
+    def after_step(self, state: dict[str, Tensor]) -> None:
+        """Once after each training step, with the Trace's state."""
+        if state and hasattr(self.decoder, "after_step"):
+            self.decoder.after_step(state)
+
+    def _observe(self, px: Distribution, x: Tensor) -> dict[str, Tensor]:
+        if self.training and hasattr(self.decoder, "observe"):
+            return self.decoder.observe(px, x)  # type: ignore[no-any-return]
+        return {}
+
+    # What the model is.
+
+    @property
+    def objective(self) -> Objective:
+        """What training minimises. Not part of the exported weights."""
+        return self._objective.module
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """The shape of one example, as far as the decoder's head tells."""
+        return getattr(getattr(self.decoder, "head", None), "event_shape", None)
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """The shape of one z."""
+        return tuple(self.prior.event_shape)  # type: ignore[arg-type]
+
+    @property
+    def latent_dim(self) -> int:
+        """How many numbers one z holds."""
+        return math.prod(self.latent_shape)
+
+    @property
+    def num_classes(self) -> int | None:
+        """How many labels the model is conditioned on; None: it ignores y."""
+        parts = (self.encoder, self.decoder, self.prior)
+        return next((n for part in parts if (n := getattr(part, "num_classes", None))), None)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))
+
+    # Latents.
+
+    @inference
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Distribution:
+        """q(z|x,y) with batch shape (B,)."""
+        return self.encoder(*self._checked(x, y))  # type: ignore[no-any-return]
+
+    @inference
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+        """p(x|z,y). z (..., *latent_shape), y matching z's last leading dimension."""
+        event = len(self.latent_shape)
+        if z.ndim <= event or tuple(z.shape[-event:]) != self.latent_shape:
+            raise DataError(
+                f"z has shape {tuple(z.shape)}; it must be (..., B, "
+                f"{', '.join(map(str, self.latent_shape))})"
+            )
+        z = z.to(self.device, self._dtype)
+        return self.decoder(z, self._labels(y, z.shape[-1 - event]))  # type: ignore[no-any-return]
+
+    @inference
+    def embed(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The posterior mean: (B, D), deterministic."""
+        x, y = self._checked(x, y)
+        return torch.cat([self.encoder(*c).mean.flatten(1) for c in chunks(x, y)])
+
+    # Pictures, and what they are made of.
+
+    @inference
+    def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The mean of p(x|z,y) at the posterior mean: (B, *input_shape)."""
+        x, y = self._checked(x, y)
+        return torch.cat([self.decoder(self.encoder(*c).mean, c[1]).mean for c in chunks(x, y)])
+
+    @inference
+    def sample(self, n: int, y: Tensor | None = None, seed: int | None = None) -> Tensor:
+        """The means of p(x|z,y) at ``n`` draws of z from the prior: (n, *input_shape)."""
+        y = self._labels(y, n)
+        with seeded(seed, self.device):
+            p = self.prior(y)
+            z = p.sample((n,) if p.batch_shape == () else ())
+        return torch.cat([self.decoder(*c).mean for c in chunks(z, y)])
+
+    @inference
+    def interpolate(
+        self, a: Tensor, b: Tensor, steps: int = 11, y: Tensor | None = None
+    ) -> Tensor:
+        """Decoded means along the line between two examples' codes: (B, steps, *input_shape)."""
+        start, end = (self.encoder(*self._checked(x, y)).mean for x in (a, b))
+        t = torch.linspace(0, 1, steps, device=start.device, dtype=start.dtype)
+        t = t.view(-1, *[1] * start.ndim)
+        z = (1 - t) * start + t * end  # (steps, B, *latent)
+        return self.decoder(z, self._labels(y, len(a))).mean.transpose(0, 1)  # type: ignore[no-any-return]
+
+    @inference
+    def traverse(
+        self,
+        x: Tensor,
+        dims: list[int] | None = None,
+        *,
+        steps: int = 11,
+        limit: float = 3.0,
+        y: Tensor | None = None,
+    ) -> Tensor:
+        """Decoded means as one latent at a time goes from -limit to limit around x's code.
+
+        x (1, *input_shape), y (1,) -> (len(dims), steps, *input_shape); dims None means all.
+        """
+        x, y = self._checked(x, y)
+        if len(x) != 1:
+            raise DataError(f"a traversal starts from one example (1, ...), not {len(x)}")
+        code = self.encoder(x, y).mean  # (1, *latent)
+        dims = list(range(self.latent_dim)) if dims is None else dims
+        if wrong := [d for d in dims if not 0 <= d < self.latent_dim]:
+            raise DataError(f"no latent dimension {wrong}: there are 0..{self.latent_dim - 1}")
+        z = code.flatten(1).repeat(len(dims) * steps, 1)
+        values = torch.linspace(-limit, limit, steps, device=z.device, dtype=z.dtype)
+        rows = torch.arange(len(z), device=z.device)
+        z[rows, torch.tensor(dims, device=z.device).repeat_interleave(steps)] = values.repeat(
+            len(dims)
+        )
+        z = z.reshape(-1, *self.latent_shape)
+        labels = None if y is None else y.expand(len(z))
+        images = torch.cat([self.decoder(*c).mean for c in chunks(z, labels)])
+        return images.reshape(len(dims), steps, *images.shape[1:])
+
+    # Likelihoods.
+
+    @inference
+    def elbo(self, x: Tensor, y: Tensor | None = None, seed: int | None = None) -> Tensor:
+        """log p(x|z,y) - KL with one sampled z for each example: (B,), nats. No beta.
+
+        Raises NoBoundError for a model whose objective is no likelihood bound.
+        """
+        self._refuse_unless_bound("elbo")
+        x, y = self._checked(x, y)
+        with seeded(seed, self.device):
+            return torch.cat([self(*c, samples=1).elbo[0] for c in chunks(x, y)])
+
+    @inference
+    def log_likelihood(
+        self,
+        x: Tensor,
+        y: Tensor | None = None,
+        samples: int = 5000,
+        seed: int | None = None,
+        *,
+        chunk: int = 4096,
+    ) -> Tensor:
+        """log 1/K Σ_k p(x|z_k) p(z_k) / q(z_k|x), a lower bound that tightens with K: (B,), nats.
+
+        Burda et al. 2016, eq. 8. At most ``chunk`` decoded examples are in memory at once.
+        Raises NoBoundError for a model whose objective is no likelihood bound.
+        """
+        self._refuse_unless_bound("log_likelihood")
+        x, y = self._checked(x, y)
+        results = []
+        with seeded(seed, self.device):
+            for c in chunks(x, y, min(len(x), chunk)):
+                size = max(1, chunk // len(c[0]))
+                counts = [size] * (samples // size) + [samples % size] * (samples % size > 0)
+                sums = [self(*c, samples=k).log_w.logsumexp(0) for k in counts]
+                results.append(torch.stack(sums).logsumexp(0) - math.log(samples))
+        return torch.cat(results)
+
+    def _refuse_unless_bound(self, figure: str) -> None:
+        if self.bound == "none":
+            raise NoBoundError(
+                f"{figure} is not defined for this model: what it minimises is no bound on "
+                f"log p(x)"
+            )
+
+    # Inputs.
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        floating = (p.dtype for p in self.parameters() if p.is_floating_point())
+        return next(floating, torch.get_default_dtype())
+
+    def _checked(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """x and y on the model's device, uint8 scaled; DataError for what does not fit."""
+        shape = self.input_shape
+        if len(x) == 0:
+            raise DataError("x holds no example")
+        if shape is not None and tuple(x.shape[1:]) != shape:
+            raise DataError(
+                f"x has shape {tuple(x.shape)}, but this model takes (B, "
+                f"{', '.join(map(str, shape))})"
+            )
+        x = x.to(self.device)
+        x = x.to(self._dtype) / 255 if x.dtype == torch.uint8 else x.to(self._dtype)
+        if (head := getattr(self.decoder, "head", None)) is not None:
+            head.check(x)
+        return x, self._labels(y, len(x))
+
+    def _labels(self, y: Tensor | None, n: int) -> Tensor | None:
+        """y on the model's device; DataError unless it is what the model is conditioned on."""
+        if self.num_classes is None:
+            return y if y is None else y.to(self.device)
+        valid = f"int64 labels in 0..{self.num_classes - 1}, one for each example"
+        if y is None:
+            raise DataError(f"this model is conditioned on labels: pass y, {valid}")
+        if y.shape != (n,) or y.is_floating_point():
+            raise DataError(f"y has shape {tuple(y.shape)} and type {y.dtype}; pass {valid}")
+        if len(y) and not 0 <= y.min().item() <= y.max().item() < self.num_classes:
+            raise DataError(
+                f"y lies in {y.min().item()}..{y.max().item()}; this model takes {valid}"
+            )
+        return y.to(self.device)

@@ -1,0 +1,6 @@
+"""Networks: options by which `create(..., network=...)` chooses and shapes them."""
+
+from vaezoo.networks.conv import Conv
+from vaezoo.networks.mlp import MLP
+
+__all__ = ["MLP", "Conv"]

@@ -1,0 +1,142 @@
+"""Strided convolutions down, transposed ones up, for images of any size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from vaezoo.errors import OptionError
+from vaezoo.networks.layers import ACTIVATIONS, Activation, Direction, positive
+
+SMALLEST = 4  # pixels along the shorter side after the last halving
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv:
+    """Options of the network ``conv``."""
+
+    channels: tuple[int, ...] = (32, 32, 64, 64)
+    """Channels of the stages from the data to the code, each of which halves the image. As many
+    stages are made as leave at least 4 pixels; the last width repeats if there are more."""
+    hidden: tuple[int, ...] = (256,)
+    """Widths of the dense layers between the last stage and the code."""
+    activation: Activation = "relu"
+    """The non-linearity between layers."""
+
+    def __post_init__(self) -> None:
+        positive("channels", self.channels)
+        positive("hidden", self.hidden)
+        if not self.channels:
+            raise ValueError("channels must not be empty")
+
+
+class ConvDown(nn.Module):
+    """Image -> tensor: convolutions 4x4 of stride 2, then dense layers (Burgess et al. 2018)."""
+
+    def __init__(
+        self,
+        options: Conv,
+        input_shape: tuple[int, ...],
+        output_shape: tuple[int, ...],
+        context_dim: int,
+    ) -> None:
+        super().__init__()
+        self.output_shape = output_shape
+        activation = ACTIVATIONS[options.activation]
+        sizes = halvings(input_shape)
+        channels = [input_shape[0], *stage_channels(options, len(sizes) - 1)]
+        stages: list[nn.Module] = []
+        for before, after in zip(channels, channels[1:], strict=False):
+            stages += [nn.Conv2d(before, after, 4, stride=2, padding=1), activation()]
+        self.stages = nn.Sequential(*stages)
+        widths = [channels[-1] * prod(sizes[-1]) + context_dim, *options.hidden]
+        self.dense = dense(widths, prod(output_shape), activation)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        h = self.stages(x).flatten(1)
+        if context is not None:
+            h = torch.cat([h, context], dim=1)
+        h = self.dense(h)
+        return h.reshape(h.shape[0], *self.output_shape)  # type: ignore[no-any-return]
+
+
+class ConvUp(nn.Module):
+    """Tensor -> image: the mirror of ConvDown."""
+
+    def __init__(
+        self,
+        options: Conv,
+        input_shape: tuple[int, ...],
+        output_shape: tuple[int, ...],
+        context_dim: int,
+    ) -> None:
+        super().__init__()
+        activation = ACTIVATIONS[options.activation]
+        sizes = halvings(output_shape)
+        channels = [*reversed(stage_channels(options, len(sizes) - 1))]
+        self.start = (channels[0] if channels else output_shape[0], *sizes[-1])
+        widths = [prod(input_shape) + context_dim, *reversed(options.hidden)]
+        self.dense = dense(widths, prod(self.start), activation)
+        stages: list[nn.Module] = []
+        targets = [*reversed(sizes[:-1])]
+        for i, (height, width) in enumerate(targets):
+            after = channels[i + 1] if i + 1 < len(channels) else output_shape[0]
+            # 2n pixels from n, plus one where halving had dropped one.
+            odd = (height % 2, width % 2)
+            stages += [
+                activation(),
+                nn.ConvTranspose2d(
+                    channels[i], after, 4, stride=2, padding=1, output_padding=odd
+                ),
+            ]
+        self.stages = nn.Sequential(*stages)
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        h = z.flatten(1)
+        if context is not None:
+            h = torch.cat([h, context], dim=1)
+        h = self.dense(h)
+        return self.stages(h.reshape(h.shape[0], *self.start))  # type: ignore[no-any-return]
+
+
+def dense(widths: list[int], out_features: int, activation: type[nn.Module]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in zip(widths, widths[1:], strict=False):
+        layers += [nn.Linear(before, after), activation()]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], out_features))
+
+
+def halvings(image_shape: tuple[int, ...]) -> list[tuple[int, int]]:
+    """(H, W) of the image, then after each stage: 64, 32, 16, 8, 4."""
+    _, height, width = image_shape
+    sizes = [(height, width)]
+    while min(sizes[-1]) // 2 >= SMALLEST:
+        height, width = height // 2, width // 2
+        sizes.append((height, width))
+    return sizes
+
+
+def stage_channels(options: Conv, stages: int) -> tuple[int, ...]:
+    channels = options.channels
+    return (channels + (channels[-1],) * (stages - len(channels)))[:stages]
+
+
+def conv(
+    options: Conv,
+    *,
+    input_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
+    context_dim: int = 0,
+    direction: Direction = "down",
+) -> nn.Module:
+    """The recipe of the network ``conv``. Raises OptionError for data that are no images."""
+    image = input_shape if direction == "down" else output_shape
+    if len(image) != 3:
+        raise OptionError(
+            f"network 'conv' needs images (C, H, W), not data of shape {image}; use network='mlp'"
+        )
+    network = ConvDown if direction == "down" else ConvUp
+    return network(options, input_shape, output_shape, context_dim)

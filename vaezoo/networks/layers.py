@@ -1,0 +1,42 @@
+"""What several networks are built from."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from vaezoo.errors import OptionError
+
+Direction = Literal["down", "up"]
+"""down: from the data to the code. up: from the code to the data."""
+
+Activation = Literal["relu", "leaky-relu", "elu", "gelu", "silu", "softplus", "tanh"]
+
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky-relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+}
+
+
+class GatedLinear(nn.Module):
+    """h * sigmoid(g), with h and g linear in the input (Dauphin et al. 2017, eq. 1)."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_features, 2 * out_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, gate = self.linear(x).chunk(2, dim=-1)
+        return h * gate.sigmoid()  # type: ignore[no-any-return]
+
+
+def positive(name: str, widths: tuple[int, ...]) -> None:
+    """Raise OptionError unless all widths are positive."""
+    if any(width < 1 for width in widths):
+        raise OptionError(f"{name} must hold positive widths, not {widths}")

@@ -1,0 +1,73 @@
+"""Dense networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+
+import torch
+from torch import Tensor, nn
+
+from vaezoo.networks.layers import ACTIVATIONS, Activation, Direction, GatedLinear, positive
+
+
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLP:
+    """Options of the network ``mlp``."""
+
+    hidden: tuple[int, ...] = (400,)
+    """Widths of the hidden layers from the data to the code; a decoder takes them reversed."""
+    activation: Activation = "relu"
+    """The non-linearity between layers."""
+    gated: bool = False
+    """Hidden layers h * sigmoid(g), both linear in their input, instead of the activation."""
+
+    def __post_init__(self) -> None:
+        positive("hidden", self.hidden)
+
+
+class DenseNetwork(nn.Module):
+    """Flattens, appends the context, and applies dense layers."""
+
+    def __init__(
+        self,
+        options: MLP,
+        input_shape: tuple[int, ...],
+        output_shape: tuple[int, ...],
+        context_dim: int,
+        direction: Direction,
+    ) -> None:
+        super().__init__()
+        self.output_shape = output_shape
+        hidden = options.hidden if direction == "down" else options.hidden[::-1]
+        layers: list[nn.Module] = []
+        width = prod(input_shape) + context_dim
+        for next_width in hidden:
+            if options.gated:
+                layers.append(GatedLinear(width, next_width))
+            else:
+                layers += [nn.Linear(width, next_width), ACTIVATIONS[options.activation]()]
+            width = next_width
+        self.layers = nn.Sequential(*layers, nn.Linear(width, prod(output_shape)))
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        h = x.flatten(1)
+        if context is not None:
+            h = torch.cat([h, context], dim=1)
+        h = self.layers(h)
+        return h.reshape(h.shape[0], *self.output_shape)
+
+
+def mlp(
+    options: MLP,
+    *,
+    input_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
+    context_dim: int = 0,
+    direction: Direction = "down",
+) -> nn.Module:
+    """The recipe of the network ``mlp``."""
+    return DenseNetwork(options, input_shape, output_shape, context_dim, direction)

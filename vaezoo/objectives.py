@@ -1,0 +1,136 @@
+"""Objectives score a Trace; phases say whose parameters each score updates.
+
+B batch, K importance samples. Everything is in nats, summed over event dimensions; the mean over
+the batch is taken in one place, ``reduce``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from vaezoo.batch import Batch
+from vaezoo.schedules import Schedule, as_schedule
+from vaezoo.trace import Trace
+
+if TYPE_CHECKING:
+    from vaezoo.model import VAE
+
+Weights = Mapping[str, Tensor]
+
+
+@dataclass
+class Terms:
+    """What an objective makes of a Trace.
+
+    loss: (B,), or () for a term of the whole batch; to be minimised. logs: figures to report,
+    reduced like the loss. state: detached tensors for the model's ``after_step``.
+    """
+
+    loss: Tensor
+    logs: dict[str, Tensor] = field(default_factory=dict)
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+
+def reduce(value: Tensor) -> Tensor:
+    """The one reduction: the mean over the batch, and over samples where they are kept."""
+    return value.mean()
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """One update within a training step: a loss, and the parameters that it may touch.
+
+    loss: ``(model, batch, weights) -> Terms``. every: run at every so many steps. compile:
+    whether its loss may be compiled. Raises ValueError for a phase without parameters.
+    """
+
+    name: str
+    loss: Callable[[VAE, Batch, Weights], Terms]
+    parameters: Iterable[nn.Parameter]
+    every: int = 1
+    compile: bool = True
+
+    def __post_init__(self) -> None:
+        parameters = tuple(p for p in self.parameters if p.requires_grad)
+        if not parameters:
+            raise ValueError(f"phase {self.name!r} has no parameters to update")
+        if self.every < 1:
+            raise ValueError(f"phase {self.name!r}: every must be positive, not {self.every}")
+        object.__setattr__(self, "parameters", parameters)
+
+
+class Objective(nn.Module, ABC):
+    """Scores a Trace. Its own parameters are learnable weights, its submodules are critics.
+
+    weights: what the schedules of keyword arguments are called in ``score``. samples: K, how
+    many samples of each latent a training step takes.
+    """
+
+    per_example: bool = True
+    """Whether each example's loss is its own; False if a term couples the batch."""
+
+    def __init__(self, *, samples: int = 1, **weights: float | Schedule) -> None:
+        super().__init__()
+        if samples < 1:
+            raise ValueError(f"samples must be positive, not {samples}")
+        self.samples = samples
+        self.schedules = {name: as_schedule(weight) for name, weight in weights.items()}
+
+    @abstractmethod
+    def score(self, trace: Trace, weights: Weights) -> Terms:
+        """Score a trace under the present weights, each a 0-d tensor."""
+
+    def weights(self, step: Tensor) -> dict[str, Tensor]:
+        """All weights at a step, a 0-d integer tensor."""
+        return {name: schedule(step) for name, schedule in self.schedules.items()}
+
+    def loss(self, model: VAE, batch: Batch, weights: Weights) -> Terms:
+        """The default phase's loss: score a fresh trace of the batch."""
+        return self.score(model(batch.x, batch.y, self.samples), weights)
+
+    def phases(self, model: VAE) -> tuple[Phase, ...]:
+        """Default: one phase, which updates the model and the learnable weights, no critic."""
+        learnable = [*model.parameters(), *self.parameters(recurse=False)]
+        return (Phase("elbo", self.loss, learnable),)
+
+    def prepare(self, batch: Batch, num_examples: int) -> None:  # noqa: B027
+        """Once, eagerly, before the first step. Default: nothing."""
+
+
+class ELBO(Objective):
+    """The evidence lower bound, log p(x) >= E_q[log p(x|z)] - KL(q(z|x) || p(z)).
+
+    The loss is -E_q[log p(x|z)] + beta * KL (Kingma & Welling 2014, eq. 3; with beta != 1
+    Higgins et al. 2017, eq. 4). Subclasses override ``regularizer``.
+    """
+
+    def __init__(
+        self, beta: float | Schedule = 1.0, *, samples: int = 1, **weights: float | Schedule
+    ) -> None:
+        super().__init__(samples=samples, beta=beta, **weights)
+
+    def regularizer(self, trace: Trace, weights: Weights) -> Tensor:
+        """What the loss adds to -log p(x|z): (K, B), (B,), or () if it couples the batch."""
+        return weights["beta"] * trace.kl
+
+    def score(self, trace: Trace, weights: Weights) -> Terms:
+        loss = -trace.log_px + self.regularizer(trace, weights)
+        for penalty in trace.penalties.values():
+            loss = loss + penalty
+        logs = {"elbo": trace.elbo, "reconstruction": trace.log_px, "kl": trace.kl}
+        if len(trace.sites) > 1:
+            logs |= {f"kl/{site.name}": site.kl for site in trace.sites}
+        logs |= trace.penalties
+        logs = {name: reduce(value).detach() for name, value in logs.items()}
+        return Terms(loss.mean(0), logs, trace.state)
+
+
+def step_tensor(step: int, device: torch.device | str = "cpu") -> Tensor:
+    """The step as schedules take it."""
+    return torch.tensor(step, device=device)

@@ -1,0 +1,148 @@
+"""What a VAE is put together from: q(z|x,y), p(x|z,y) and p(z|y).
+
+B batch, K importance samples; ``...`` any leading dimensions.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaezoo.errors import DataError
+from vaezoo.heads import Head
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class Encoder(nn.Module, ABC):
+    """The approximate posterior q(z|x,y)."""
+
+    num_classes: int | None = None
+    """How many labels it is conditioned on; None: it ignores y."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Distribution:
+        """x (B, *input_shape), y (B,) -> q with batch shape (B,)."""
+
+
+class Decoder(nn.Module, ABC):
+    """The likelihood p(x|z,y)."""
+
+    num_classes: int | None = None
+    """How many labels it is conditioned on; None: it ignores y."""
+
+    @abstractmethod
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+        """z (..., *latent_shape), y (B,) matching z's last leading dimension -> p(x|z,y)."""
+
+    def observe(self, px: Distribution, x: Tensor) -> dict[str, Tensor]:
+        """What ``after_step`` must know of this training batch, detached. Default: nothing."""
+        return {}
+
+    def after_step(self, state: dict[str, Tensor]) -> None:
+        """Once after each training step, with what ``observe`` returned. Default: nothing."""
+
+
+class Prior(nn.Module, ABC):
+    """The prior p(z|y)."""
+
+    num_classes: int | None = None
+    """How many labels it is conditioned on; None: it ignores y."""
+    event_shape: tuple[int, ...]
+    """The shape of one z."""
+
+    @abstractmethod
+    def forward(self, y: Tensor | None = None) -> Distribution:
+        """y (B,) or None -> p(z|y) with batch shape (), or (B,) if it depends on y."""
+
+
+class Folded(nn.Module):
+    """Runs a network, which sees exactly one batch dimension, over any leading dimensions.
+
+    Mixed precision surrounds the network here and nothing else: what comes out has the
+    precision of what went in.
+    """
+
+    def __init__(self, network: nn.Module, *, event_ndim: int) -> None:
+        super().__init__()
+        self.inner = network
+        self.event_ndim = event_ndim
+        self.autocast: torch.dtype | None = None
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """x (..., *event), context (B, context_dim) -> (..., *output)."""
+        leading = x.shape[: x.ndim - self.event_ndim]
+        flat = x.reshape(-1, *x.shape[x.ndim - self.event_ndim :])
+        inputs = [flat]
+        if context is not None:
+            context = context.to(x.dtype).expand(*leading, context.shape[-1])
+            inputs.append(context.reshape(-1, context.shape[-1]))
+        if self.autocast is None:
+            output = self.inner(*inputs)
+        else:
+            with torch.autocast(x.device.type, dtype=self.autocast):
+                output = self.inner(*inputs)
+        return output.to(x.dtype).reshape(*leading, *output.shape[1:])  # type: ignore[no-any-return]
+
+
+class NetworkEncoder(Encoder):
+    """q(z|x,y) = head(network(x, one_hot(y)))."""
+
+    def __init__(self, network: nn.Module, head: Head, *, num_classes: int | None = None) -> None:
+        super().__init__()
+        self.network = network
+        self.head = head
+        self.num_classes = num_classes
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Distribution:
+        return self.head(self.network(x, *one_hot(y, self.num_classes, "the encoder")))  # type: ignore[no-any-return]
+
+
+class NetworkDecoder(Decoder):
+    """p(x|z,y) = head(network(z, one_hot(y)))."""
+
+    def __init__(self, network: nn.Module, head: Head, *, num_classes: int | None = None) -> None:
+        super().__init__()
+        self.network = network
+        self.head = head
+        self.num_classes = num_classes
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+        return self.head(self.network(z, *one_hot(y, self.num_classes, "the decoder")))  # type: ignore[no-any-return]
+
+    def observe(self, px: Distribution, x: Tensor) -> dict[str, Tensor]:
+        return self.head.observe(px, x)
+
+    def after_step(self, state: dict[str, Tensor]) -> None:
+        self.head.after_step(state)
+
+
+def one_hot(y: Tensor | None, num_classes: int | None, owner: str) -> tuple[Tensor, ...]:
+    """The context that labels give a network: () without labels, else ((B, num_classes),).
+
+    The row of an unlabelled example (y = -1) is zero. Raises DataError when labels are missing.
+    """
+    if num_classes is None:
+        return ()
+    if y is None:
+        raise DataError(
+            f"{owner} is conditioned on labels: pass y, int64 in 0..{num_classes - 1}, "
+            f"one for each example"
+        )
+    classes = torch.arange(num_classes, device=y.device)
+    return ((y.unsqueeze(-1) == classes).float(),)
+
+
+class Borrowed(Generic[M]):
+    """A module that another part owns: saved and moved there, only used here.
+
+    Assigning a module to two parents would register, and save, it twice; a Borrowed one is not
+    registered.
+    """
+
+    def __init__(self, module: M) -> None:
+        self.module = module

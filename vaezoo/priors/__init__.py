@@ -1,0 +1,6 @@
+"""Priors p(z|y)."""
+
+from vaezoo.priors.class_normal import ClassNormal
+from vaezoo.priors.standard_normal import StandardNormal
+
+__all__ = ["ClassNormal", "StandardNormal"]

@@ -1,0 +1,57 @@
+"""The components that ship with the core: what a variant is put together from. No variant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vaezoo.registry.hooks import hookimpl
+from vaezoo.registry.specs import DatasetSpec, LikelihoodSpec, NetworkSpec, PriorSpec, Spec
+
+
+@hookimpl
+def vaezoo_specs() -> Iterator[Spec]:
+    yield NetworkSpec(
+        name="mlp",
+        target="vaezoo.networks.mlp:mlp",
+        summary="Dense layers, plain or gated; images are flattened",
+    )
+    yield NetworkSpec(
+        name="conv",
+        target="vaezoo.networks.conv:conv",
+        summary="Strided convolutions down, transposed ones up; any image size",
+    )
+    yield LikelihoodSpec(
+        name="bernoulli",
+        target="vaezoo.heads.bernoulli:bernoulli",
+        summary="Independent binary pixels, from logits; data in [0, 1]",
+    )
+    yield LikelihoodSpec(
+        name="gaussian",
+        target="vaezoo.heads.gaussian:gaussian",
+        summary="Independent normal values with fixed, learned or optimal sigma",
+    )
+    yield PriorSpec(
+        name="standard-normal",
+        target="vaezoo.priors.standard_normal:standard_normal",
+        summary="N(0, I)",
+    )
+    yield PriorSpec(
+        name="class-normal",
+        target="vaezoo.priors.class_normal:class_normal",
+        summary="A learned normal for each label: p(z|y)",
+    )
+    yield DatasetSpec(
+        name="sprites",
+        target="vaezoo.data.sprites:sprites",
+        summary="White shapes on black with known factors, rendered, 64x64; no download",
+    )
+    vision = {
+        "mnist": "Handwritten digits, 28x28 grey",
+        "fashion-mnist": "Articles of clothing, 28x28 grey",
+        "kmnist": "Cursive Japanese characters, 28x28 grey",
+        "cifar10": "Photographs of ten classes, 32x32 colour",
+        "svhn": "House numbers, 32x32 colour",
+    }
+    for name, summary in vision.items():
+        attribute = name.replace("-", "_")
+        yield DatasetSpec(name=name, target=f"vaezoo.data.vision:{attribute}", summary=summary)

@@ -1,0 +1,123 @@
+"""What a plugin contributes: frozen specs, each with a lazy target. Torch-free."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, ClassVar
+
+NAME = re.compile(r"([a-z0-9]+(-[a-z0-9]+)*/)?[a-z0-9]+(-[a-z0-9]+)*")
+TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """A named recipe.
+
+    Raises ValueError for a name that is not kebab-case (or ``vendor/kebab-case``) and for a
+    target that is neither callable nor ``"module:attribute"``.
+    """
+
+    kind: ClassVar[str] = "component"
+
+    name: str
+    """Kebab-case, optionally ``vendor/name``."""
+    target: str | Callable[..., Any]
+    """The recipe: a callable, or lazily ``"module:attribute"``."""
+    summary: str = ""
+    """One line for people."""
+    requires: tuple[str, ...] = ()
+    """Extra distributions that the recipe imports, as ``pip`` names them."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
+            raise ValueError(f"{self.kind} name {self.name!r} is not kebab-case or vendor/name")
+        lazy = isinstance(self.target, str) and TARGET.fullmatch(self.target)
+        if not (lazy or callable(self.target)):
+            raise ValueError(
+                f"{self.kind} {self.name!r}: target {self.target!r} is neither a callable "
+                f"nor 'module:attribute'"
+            )
+
+    def missing(self) -> tuple[str, ...]:
+        """Those of ``requires`` that are not installed."""
+        return tuple(name for name in self.requires if not _installed(name))
+
+    def load(self) -> Callable[..., Any]:
+        """The recipe itself. Raises what importing its module raises, or AttributeError."""
+        if not isinstance(self.target, str):
+            return self.target
+        module, attribute = self.target.split(":")
+        recipe: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        return recipe
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantSpec(Spec):
+    """A family of VAE. Recipe: ``(options, parts: vaezoo.Parts) -> vaezoo.VAE``."""
+
+    kind: ClassVar[str] = "variant"
+
+    paper: str = ""
+    """Where it comes from: authors, year, title, and an address."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSpec(Spec):
+    """Recipe: ``(options, *, input_shape, output_shape, context_dim, direction) -> nn.Module``.
+
+    The module maps (B, *input_shape), and (B, context_dim) if that is positive, to
+    (B, *output_shape), with no non-linearity at its end. ``direction`` is "down" from the data
+    to the code, "up" from the code to the data.
+    """
+
+    kind: ClassVar[str] = "network"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorSpec(Spec):
+    """Recipe: ``(options, parts: vaezoo.Parts) -> vaezoo.Prior``."""
+
+    kind: ClassVar[str] = "prior"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodSpec(Spec):
+    """Recipe: ``(options, event_shape) -> vaezoo.heads.Head``."""
+
+    kind: ClassVar[str] = "likelihood"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec(Spec):
+    """Recipe: ``(options, root: pathlib.Path | None) -> vaezoo.data.Data``."""
+
+    kind: ClassVar[str] = "dataset"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec(Spec):
+    """Recipe: ``(options) -> Callable[[vaezoo.evaluation.Evaluation], dict[str, float]]``."""
+
+    kind: ClassVar[str] = "metric"
+
+
+SPECS: tuple[type[Spec], ...] = (
+    VariantSpec,
+    NetworkSpec,
+    PriorSpec,
+    LikelihoodSpec,
+    DatasetSpec,
+    MetricSpec,
+)
