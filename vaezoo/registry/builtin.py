@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vaezoo.registry.hooks import hookimpl
-from vaezoo.registry.specs import DatasetSpec, LikelihoodSpec, NetworkSpec, PriorSpec, Spec
+from vaezoo.registry.specs import DatasetSpec, LikelihoodSpec, MetricSpec, NetworkSpec, PriorSpec, Spec
 
 
 @hookimpl
@@ -55,3 +55,12 @@ def vaezoo_specs() -> Iterator[Spec]:
     for name, summary in vision.items():
         attribute = name.replace("-", "_")
         yield DatasetSpec(name=name, target=f"vaezoo.data.vision:{attribute}", summary=summary)
+    metrics = {
+        "elbo": "ELBO, reconstruction and KL in nats, with one sampled z",
+        "bits-per-dim": "-ELBO in bits for each dimension of discrete data",
+        "log-likelihood": "Importance-weighted log p(x) in nats, 5,000 samples",
+    }
+    for name, summary in metrics.items():
+        attribute = name.replace("-", "_")
+        target = f"vaezoo.evaluation.evaluation:{attribute}"
+        yield MetricSpec(name=name, target=target, summary=summary)

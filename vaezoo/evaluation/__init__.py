@@ -1,0 +1,5 @@
+"""Measuring a model."""
+
+from vaezoo.evaluation.evaluation import Evaluation, evaluate
+
+__all__ = ["Evaluation", "evaluate"]

@@ -1,0 +1,155 @@
+"""Measuring a model: reported figures use sampled z, a fixed split, and its binarization."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaezoo.batch import Batch
+from vaezoo.data import Binarization, Source, as_data, evaluation_batches
+from vaezoo.errors import DataError
+from vaezoo.inference import evaluating, seeded
+from vaezoo.model import VAE
+from vaezoo.options import NoOptions
+from vaezoo.registry.specs import MetricSpec
+from vaezoo.training.checks import check_source
+from vaezoo.zoo import choose
+
+BATCH = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What a metric is given: a model, and the examples to measure it on."""
+
+    model: VAE
+    source: Source
+    binarization: Binarization
+    seed: int
+
+    def batches(self) -> Iterator[Batch]:
+        """All examples in their order, in batches, the last one partial."""
+        return evaluation_batches(
+            self.source, batch_size=BATCH, binarization=self.binarization
+        )
+
+    @property
+    def discrete(self) -> bool:
+        """Whether p(x|z) is a probability mass on just these data."""
+        head = getattr(self.model.decoder, "head", None)
+        return bool(head is not None and head.discrete and self.binarization != "none")
+
+
+def evaluate(
+    model: VAE,
+    data: Any,
+    metrics: Sequence[Any] | None = None,
+    *,
+    split: str | None = None,
+    binarization: Binarization = "none",
+    seed: int = 0,
+    data_root: str | Path | None = None,
+) -> dict[str, Any]:
+    """Figures of a model on data, JSON-ready, with what they were measured on.
+
+    data: as for ``fit``. metrics: names, or names with options; default: ELBO with its two
+    terms, and bits/dim where they are defined. split: of named data, default test; other data
+    are taken whole. Likelihoods are in nats, per example.
+
+    Raises DataError, NoBoundError, UnknownComponentError.
+    """
+    root = None if data_root is None else Path(data_root)
+    splits = as_data(data, validation=None if isinstance(data, str) else 0, root=root)
+    named = splits.test is not None
+    source = splits.split(split or ("test" if named else "train"))
+    check_source(model, source, f"the examples of {splits.name!r}")
+    evaluation = Evaluation(
+        model=model, source=source.to(model.device), binarization=binarization, seed=seed
+    )
+    if metrics is None:
+        metrics = ["elbo"] if model.bound != "none" else []
+        metrics += ["bits-per-dim"] if evaluation.discrete and metrics else []
+    result: dict[str, Any] = {
+        "data": splits.name,
+        "split": split or ("test" if named else "all"),
+        "examples": len(source),
+        "binarization": binarization,
+        "seed": seed,
+    }
+    for metric in metrics:
+        compute = choose(MetricSpec, metric)()
+        with evaluating(model), seeded(seed, model.device):
+            result |= compute(evaluation)
+    return result
+
+
+def elbo(options: NoOptions) -> Any:
+    """The recipe of the metric ``elbo``: one sampled z for each example, never beta."""
+
+    def compute(evaluation: Evaluation) -> dict[str, float]:
+        model = evaluation.model
+        model._refuse_unless_bound("elbo")
+        rows = []
+        for batch in evaluation.batches():
+            trace = model(batch.x, batch.y)
+            rows.append(torch.stack([trace.elbo[0], trace.log_px[0], trace.kl[0]]).double())
+        means, error = _mean_and_error(torch.cat(rows, dim=1))
+        names = ("elbo", "reconstruction", "kl")
+        return {**dict(zip(names, means, strict=True)), "elbo_standard_error": error[0]}
+
+    return compute
+
+
+def bits_per_dim(options: NoOptions) -> Any:
+    """The recipe of the metric ``bits-per-dim``: -ELBO / (D ln 2), for discrete data alone."""
+
+    def compute(evaluation: Evaluation) -> dict[str, float]:
+        if not evaluation.discrete:
+            raise DataError(
+                "bits/dim are defined for discrete data under a discrete likelihood: binarize "
+                "the data, as in binarization='dynamic', under likelihood='bernoulli'"
+            )
+        nats = elbo(options)(evaluation)["elbo"]
+        return {"bits_per_dim": -nats / (math.prod(evaluation.source.shape) * math.log(2))}
+
+    return compute
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogLikelihood:
+    """Options of the metric ``log-likelihood``."""
+
+    samples: int = 5000
+    """Importance samples for each example."""
+
+
+def log_likelihood(options: LogLikelihood) -> Any:
+    """The recipe of the metric ``log-likelihood``: Burda et al. 2016, eq. 8."""
+
+    def compute(evaluation: Evaluation) -> dict[str, float]:
+        model = evaluation.model
+        rows = [
+            model.log_likelihood(batch.x, batch.y, samples=options.samples).double()
+            for batch in evaluation.batches()
+        ]
+        means, error = _mean_and_error(torch.cat(rows).unsqueeze(0))
+        return {
+            "log_likelihood": means[0],
+            "log_likelihood_standard_error": error[0],
+            "samples": options.samples,
+        }
+
+    return compute
+
+
+def _mean_and_error(values: Tensor) -> tuple[list[float], list[float]]:
+    """Over the examples, the last dimension: means, and their standard errors."""
+    n = values.shape[-1]
+    error = values.std(-1) / math.sqrt(n) if n > 1 else torch.full(values.shape[:-1], math.nan)
+    return values.mean(-1).tolist(), error.tolist()

@@ -1,0 +1,47 @@
+"""The README.md of a saved model, as model hubs show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vaezoo.model import VAE
+
+
+def model_card(model: VAE, config: Mapping[str, Any], figures: Mapping[str, float]) -> str:
+    """Markdown with the front matter that the Hugging Face hub reads."""
+    variant = config["variant"] or "a model of its author's own modules"
+    parameters = sum(p.numel() for p in model.parameters())
+    plugin = config.get("plugin", {})
+    rows = [
+        ("variant", variant),
+        ("input shape", str(model.input_shape or "see its author's code")),
+        ("parameters", f"{parameters:,}"),
+        ("written by", f"vaezoo {config['vaezoo']}"),
+    ]
+    if plugin:
+        rows.append(("plugin", f"{plugin['distribution']} {plugin['version']}"))
+    rows += [(name, f"{value:.4g}") for name, value in figures.items()]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    into = ", into=model" if config["variant"] is None else ""
+    return f"""---
+library_name: vaezoo
+tags:
+- vaezoo
+- vae
+---
+# {variant}
+
+A variational autoencoder, trained and saved with vaezoo.
+
+| | |
+|---|---|
+{table}
+
+```python
+import vaezoo
+
+model = vaezoo.load("PATH/TO/THIS/FOLDER"{into})
+```
+"""

@@ -1,0 +1,15 @@
+"""Pictures of a VAE as Pillow images: sheets of examples, and the course of training."""
+
+from vaezoo.pictures.curve import training_curve
+from vaezoo.pictures.figures import class_samples, reconstructions, samples, traversals
+from vaezoo.pictures.grid import grid, save_png
+
+__all__ = [
+    "class_samples",
+    "grid",
+    "reconstructions",
+    "samples",
+    "save_png",
+    "training_curve",
+    "traversals",
+]

@@ -1,0 +1,139 @@
+"""Checkpoints: the full state of a training run in safetensors and JSON, written atomically."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from vaezoo.errors import CheckpointError
+from vaezoo.files import dump_json, write_atomic
+from vaezoo.training.step import TrainingStep
+
+FORMAT = 1
+KEPT = 2  # the newest ones: should one be damaged, there is another
+TENSORS, PROGRESS = "state.safetensors", "progress.json"
+
+
+@dataclass
+class State:
+    """A checkpoint in memory. progress: what is no tensor, JSON-ready."""
+
+    tensors: dict[str, Tensor]
+    progress: dict[str, Any]
+
+    def group(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names begin with ``prefix/``, without it."""
+        start = f"{prefix}/"
+        return {k.removeprefix(start): v for k, v in self.tensors.items() if k.startswith(start)}
+
+
+def capture(step: TrainingStep, best: dict[str, Tensor] | None) -> dict[str, Tensor]:
+    """Model, objective, optimizers, sums of figures, step and random state as tensors."""
+    tensors = {
+        **_named("model", step.model.state_dict()),
+        **_named("objective", step.model.objective.state_dict()),
+        **_named("best", best or {}),
+        "random/cpu": torch.get_rng_state(),
+        "step": step.step,
+    }
+    if step.device.type == "cuda":
+        tensors["random/cuda"] = torch.cuda.get_rng_state(step.device)
+    for update in step.updates:
+        for index, values in update.optimizer.state_dict()["state"].items():
+            tensors |= _named(f"optimizer/{update.phase.name}/{index}", values)
+        if update.sums is not None:
+            tensors[f"sums/{update.phase.name}"] = update.sums
+    return {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+
+
+def restore(step: TrainingStep, state: State, path: Path) -> None:
+    """Put a captured state back. Raises CheckpointError if it does not fit."""
+    try:
+        _load_module(step.model, state.group("model"))
+        _load_module(step.model.objective, state.group("objective"))
+        for update in step.updates:
+            _load_optimizer(update.optimizer, state.group(f"optimizer/{update.phase.name}"))
+            sums = state.tensors.get(f"sums/{update.phase.name}")
+            update.sums = None if sums is None else sums.to(step.device)
+            update.names = tuple(state.progress["names"].get(update.phase.name, ()))
+        step.step.copy_(state.tensors["step"])
+        torch.set_rng_state(state.tensors["random/cpu"])
+        if step.device.type == "cuda" and "random/cuda" in state.tensors:
+            torch.cuda.set_rng_state(state.tensors["random/cuda"], step.device)
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path} does not fit this run: {reason}") from error
+
+
+def write(folder: Path, number: int, state: State) -> Path:
+    """Write a checkpoint in one step, then remove all but the newest ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step-{number:08d}"
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
+        whole = Path(temporary) / path.name
+        write_atomic(whole / TENSORS, safetensors.torch.save(state.tensors))
+        write_atomic(whole / PROGRESS, dump_json({"format": FORMAT, **state.progress}))
+        if path.exists():  # the same step again, after a resume
+            shutil.rmtree(path)
+        whole.rename(path)
+    for old in _all(folder)[:-KEPT]:
+        shutil.rmtree(old)
+    return path
+
+
+def newest(folder: Path) -> tuple[State, Path] | None:
+    """The newest checkpoint that can be read; a damaged one is passed over with a warning."""
+    damaged: CheckpointError | None = None
+    for path in reversed(_all(folder)):
+        try:
+            return read(path), path
+        except CheckpointError as error:
+            damaged = error
+            warnings.warn(f"{error}; an older checkpoint is used", UserWarning, stacklevel=2)
+    if damaged is not None:
+        raise CheckpointError(f"no checkpoint in {folder} can be read: {damaged}")
+    return None
+
+
+def read(path: Path) -> State:
+    """A checkpoint from its folder. Raises CheckpointError."""
+    try:
+        progress = json.loads((path / PROGRESS).read_text(encoding="utf-8"))
+        tensors = safetensors.torch.load_file(path / TENSORS)
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"the checkpoint {path} is damaged: {error}") from error
+    if not isinstance(progress, dict) or progress.get("format") != FORMAT:
+        raise CheckpointError(f"the checkpoint {path} is none of this version of vaezoo")
+    return State(tensors, progress)
+
+
+def _all(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*")) if folder.is_dir() else []
+
+
+def _named(prefix: str, tensors: dict[str, Any]) -> dict[str, Tensor]:
+    return {f"{prefix}/{name}": t for name, t in tensors.items() if isinstance(t, Tensor)}
+
+
+def _load_module(module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    module.load_state_dict(tensors, strict=True)
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state = optimizer.state_dict()
+    values: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, key = name.split("/")
+        values.setdefault(int(index), {})[key] = tensor
+    state["state"] = values
+    optimizer.load_state_dict(state)

@@ -1,0 +1,115 @@
+"""Showing how training goes: a live line on a terminal, plain lines elsewhere. On stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Protocol, TextIO
+
+
+class Progress(Protocol):
+    """What the trainer tells of."""
+
+    def start(self, step: int, steps: int) -> None: ...
+    def record(self, record: Mapping[str, Any]) -> None: ...
+    def message(self, text: str) -> None: ...
+    def stop(self) -> None: ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def start(self, step: int, steps: int) -> None: ...
+    def record(self, record: Mapping[str, Any]) -> None: ...
+    def message(self, text: str) -> None: ...
+    def stop(self) -> None: ...
+
+
+class Lines:
+    """A plain line for each validation, and for each training record if there is none."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.steps = 0
+        self.speed = ""
+
+    def start(self, step: int, steps: int) -> None:
+        self.steps = steps
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        if record["split"] == "train":
+            self.speed = f"{record['images_per_second']:,.0f} images/s"
+            self.speed += f"  {duration(record['seconds_left'])} left"
+        else:
+            print(  # noqa: T201
+                f"step {record['step']:,}/{self.steps:,}  epoch {record['epoch']:.2f}  "
+                f"{summary(record)}  {self.speed}",
+                file=self.stream,
+                flush=True,
+            )
+
+    def message(self, text: str) -> None:
+        print(text, file=self.stream, flush=True)  # noqa: T201
+
+    def stop(self) -> None: ...
+
+
+class Live:
+    """A bar with the latest figures, and a line above it for each validation."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+
+        self.console = Console(stderr=True)
+        self.bar = RichProgress(
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=self.console,
+        )
+        self.task = self.bar.add_task("train", figures="")
+
+    def start(self, step: int, steps: int) -> None:
+        self.bar.update(self.task, completed=step, total=steps)
+        self.bar.start()
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        if record["split"] == "train":
+            figures = (
+                f"{summary(record)}  {record['images_per_second']:,.0f} images/s  "
+                f"{duration(record['seconds_left'])} left"
+            )
+            self.bar.update(self.task, completed=record["step"], figures=figures)
+        else:
+            self.console.print(
+                f"epoch {record['epoch']:.2f}  validation {summary(record)}", highlight=False
+            )
+
+    def message(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False)
+
+    def stop(self) -> None:
+        self.bar.stop()
+
+
+def make_progress(show: bool) -> Progress:
+    """Live on a terminal, lines elsewhere, or nothing."""
+    if not show:
+        return Silent()
+    return Live() if sys.stderr.isatty() else Lines(sys.stderr)
+
+
+def summary(record: Mapping[str, Any]) -> str:
+    """The figures of a record in nats: ELBO, reconstruction and KL, or the loss alone."""
+    names = {"elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL"}
+    shown = [f"{label} {record[name]:,.2f}" for name, label in names.items() if name in record]
+    return "  ".join(shown or [f"loss {record['loss']:,.4g}"])
+
+
+def duration(seconds: float) -> str:
+    """1:05:09, 5:09 or 0:09."""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

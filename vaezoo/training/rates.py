@@ -1,0 +1,30 @@
+"""The learning rate as a schedule: a function of the step's tensor, like any weight."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from vaezoo.schedules import Schedule
+from vaezoo.training.config import Resolved
+
+
+def learning_rate(config: Resolved) -> Schedule:
+    """Linear warm-up, then constant, or falling to 0 at the last step."""
+    warmup = config.lr_warmup_steps
+    length = max(1, config.steps - warmup)
+
+    def rate(step: Tensor) -> Tensor:
+        factor = torch.ones((), device=step.device)
+        done = ((step - warmup).float() / length).clamp(0, 1)
+        if config.lr_schedule == "linear":
+            factor = 1 - done
+        elif config.lr_schedule == "cosine":
+            factor = 0.5 * (1 + torch.cos(math.pi * done))
+        if warmup:
+            factor = factor * ((step + 1).float() / warmup).clamp(max=1)
+        return config.learning_rate * factor
+
+    return rate

@@ -1,0 +1,119 @@
+"""A run's folder: its resolved config, its metrics, its checkpoints, and the exported model."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vaezoo.errors import RunError
+from vaezoo.files import dump_json, write_atomic
+
+CONFIG, METRICS, FIGURES = "config.json", "metrics.jsonl", "figures.json"
+CHECKPOINTS, MODEL, SAMPLES = "checkpoints", "model", "samples"
+COMPARED = ("model", "data", "training")  # must be the same for a run to go on
+
+
+class RunFolder:
+    """The files of one run. Raises RunError when it cannot be used as asked."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / CHECKPOINTS
+        self.model = self.path / MODEL
+        self.samples = self.path / SAMPLES
+
+    def exists(self) -> bool:
+        """Whether it already holds a run."""
+        return (self.path / CONFIG).exists()
+
+    def start(self, config: Mapping[str, Any], *, overwrite: bool) -> None:
+        """Begin a new run; one that is there is refused, or removed if ``overwrite``."""
+        try:
+            if self.exists():
+                if not overwrite:
+                    raise RunError(
+                        f"{self.path} already holds a run: continue it with resume (--resume), "
+                        f"replace it with overwrite (--overwrite), or choose another folder"
+                    )
+                self._remove()
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_atomic(self.path / CONFIG, dump_json(config))
+        except OSError as error:
+            raise RunError(f"the run's folder {self.path} cannot be written: {error}") from error
+
+    def resume(self, config: Mapping[str, Any]) -> None:
+        """Check that the run that is there was started with the same config."""
+        recorded = self.config()
+        for part in COMPARED:
+            differences = list(_differences(recorded.get(part), config[part], part))
+            if differences:
+                raise RunError(
+                    f"{self.path} cannot be resumed with another config: "
+                    f"{'; '.join(differences[:3])}"
+                )
+
+    def config(self) -> dict[str, Any]:
+        """The run's resolved config."""
+        try:
+            text = (self.path / CONFIG).read_text(encoding="utf-8")
+            config = json.loads(text)
+        except FileNotFoundError as error:
+            raise RunError(f"{self.path} holds no run: there is no {CONFIG} in it") from error
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path / CONFIG} cannot be read: {error}") from error
+        if not isinstance(config, dict) or not all(part in config for part in COMPARED):
+            raise RunError(f"{self.path / CONFIG} is not the config of a run")
+        return config
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Add one line to the metrics; what is not finite becomes null."""
+        line = json.dumps({k: _finite(v) for k, v in record.items()}, allow_nan=False)
+        with (self.path / METRICS).open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def records(self) -> list[dict[str, Any]]:
+        """The metrics, one dict for each line; a line cut off by a crash is left out."""
+        path = self.path / METRICS
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        records = []
+        for line in lines:
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                continue
+        return records
+
+    def rewind(self, step: int) -> list[dict[str, Any]]:
+        """Drop the metrics after a step, which are about to be made again; return the rest."""
+        kept = [record for record in self.records() if record["step"] <= step]
+        write_atomic(self.path / METRICS, "".join(json.dumps(record) + "\n" for record in kept))
+        return kept
+
+    def write_figures(self, figures: Mapping[str, Any]) -> None:
+        """The figures that the run ends with."""
+        content = {name: _finite(value) for name, value in figures.items()}
+        write_atomic(self.path / FIGURES, dump_json(content))
+
+    def _remove(self) -> None:
+        """Remove the run's own files, and nothing else that may be in the folder."""
+        for name in (CHECKPOINTS, MODEL, SAMPLES):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in (METRICS, FIGURES, CONFIG):
+            (self.path / name).unlink(missing_ok=True)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _differences(old: Any, new: Any, where: str) -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in sorted({*old, *new}):
+            found += _differences(old.get(key), new.get(key), f"{where}.{key}")
+        return found
+    return [] if old == new else [f"{where} was {old!r} and now is {new!r}"]

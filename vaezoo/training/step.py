@@ -1,0 +1,172 @@
+"""One training step: what every variant shares, on every device.
+
+    weights from schedules
+    for each phase: batch -> Trace -> Terms -> gradient of the phase's own parameters -> update
+    model.after_step(state)
+
+Nothing here waits for the device: figures stay there until they are asked for, and a step whose
+gradients are not finite is skipped there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vaezoo.batch import Batch
+from vaezoo.model import VAE
+from vaezoo.objectives import Phase, Weights, reduce
+from vaezoo.training.config import Resolved
+from vaezoo.training.rates import learning_rate
+
+logger = logging.getLogger(__name__)
+
+Scored = tuple[Tensor, Tensor, tuple[str, ...], dict[str, Tensor]]
+
+
+class TrainingStep:
+    """Runs the phases of a model's objective on a batch, and keeps the sums of their figures."""
+
+    def __init__(self, model: VAE, config: Resolved) -> None:
+        self.model = model
+        self.config = config
+        self.device = torch.device(config.device)
+        self.phases = model.objective.phases(model)
+        self.updates = [Update(phase, config, self.device) for phase in self.phases]
+        self.step = torch.zeros((), dtype=torch.int64, device=self.device)
+        self.rate = learning_rate(config)
+
+    def __call__(self, batch: Batch, step: int) -> None:
+        weights = self.model.objective.weights(self.step)
+        state: dict[str, Tensor] = {}
+        for update in self.updates:
+            if step % update.phase.every == 0:
+                state |= update(self.model, batch, weights, self.rate(self.step))
+        with torch.no_grad():
+            self.model.after_step(state)
+        self.step += 1
+
+    def figures(self) -> dict[str, float]:
+        """The means since the last call, and how many updates were skipped. Waits for them."""
+        figures: dict[str, float] = {}
+        for update in self.updates:
+            figures |= update.figures(alone=len(self.updates) == 1)
+        weights = self.model.objective.weights(self.step - 1)
+        figures |= {name: weight.item() for name, weight in weights.items()}
+        return figures
+
+
+class Update:
+    """One phase with its optimizer and its sums."""
+
+    def __init__(self, phase: Phase, config: Resolved, device: torch.device) -> None:
+        self.phase = phase
+        self.parameters = [*phase.parameters]
+        self.clip_norm = config.clip_norm
+        self.optimizer = make_optimizer(self.parameters, config, device)
+        self.names: tuple[str, ...] = ()
+        self.sums: Tensor | None = None  # of the figures, the gradient's norm, and the counts
+        self.score = score_function(phase)
+        if config.execution == "compiled" and phase.compile:
+            self.score = compiled(self.score, phase.name)
+
+    def __call__(
+        self, model: VAE, batch: Batch, weights: Weights, rate: Tensor
+    ) -> dict[str, Tensor]:
+        loss, figures, self.names, state = self.score(model, batch, weights)
+        loss.backward(inputs=self.parameters)
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if self.clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters, self.clip_norm, norm)
+        finite = norm.isfinite()
+        # A fused optimizer leaves everything as it is where found_inf is 1.
+        self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        for group in self.optimizer.param_groups:
+            group["lr"].copy_(rate)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._add(figures, norm, finite)
+        return {name: value.detach() for name, value in state.items()}
+
+    def _add(self, figures: Tensor, norm: Tensor, finite: Tensor) -> None:
+        one = torch.ones_like(norm)
+        row = torch.cat([figures, torch.stack([norm, one]).float()])
+        row = torch.where(finite, row, torch.zeros_like(row))
+        row = torch.cat([row, one.unsqueeze(0)])
+        self.sums = row if self.sums is None else self.sums + row
+
+    def figures(self, *, alone: bool) -> dict[str, float]:
+        """The means since the last call. The names of a lone phase stand without its name."""
+        if self.sums is None:
+            return {}
+        *sums, taken, steps = self.sums.tolist()
+        self.sums = None
+        means = [total / taken if taken else float("nan") for total in sums]
+        figures = dict(zip((*self.names, "gradient_norm"), means, strict=True))
+        figures["skipped"] = steps - taken
+        if alone:
+            return figures
+        own = ("loss", "gradient_norm", "skipped")
+        return {f"{k}/{self.phase.name}" if k in own else k: v for k, v in figures.items()}
+
+
+def score_function(phase: Phase) -> Callable[[VAE, Batch, Weights], Scored]:
+    """What is compiled: the phase's loss, reduced, with its figures in one tensor."""
+
+    def score(model: VAE, batch: Batch, weights: Weights) -> Scored:
+        terms = phase.loss(model, batch, weights)
+        loss = reduce(terms.loss)
+        figures = {"loss": loss, **{name: reduce(value) for name, value in terms.logs.items()}}
+        values = torch.stack([value.detach().float() for value in figures.values()])
+        return loss, values, tuple(figures), terms.state
+
+    return score
+
+
+def compiled(
+    score: Callable[[VAE, Batch, Weights], Scored], name: str
+) -> Callable[[VAE, Batch, Weights], Scored]:
+    """``score`` under torch.compile, or as it is, with a logged reason, if that fails."""
+    # fallback_random: the numbers drawn are those of eager mode, so mode never changes a result.
+    fast = torch.compile(score, fullgraph=True, dynamic=False, options={"fallback_random": True})
+    chosen: list[Callable[[VAE, Batch, Weights], Scored]] = []
+
+    def run(model: VAE, batch: Batch, weights: Weights) -> Scored:
+        if chosen:
+            return chosen[0](model, batch, weights)
+        try:
+            result = fast(model, batch, weights)
+        except Exception as error:  # whatever the compiler raises
+            reason = str(error).strip().splitlines()[0]
+            logger.warning("phase %r runs eagerly, it cannot be compiled: %s", name, reason)
+            chosen.append(score)
+            return score(model, batch, weights)
+        chosen.append(fast)
+        return result
+
+    return run
+
+
+def make_optimizer(
+    parameters: Iterable[nn.Parameter], config: Resolved, device: torch.device
+) -> torch.optim.Optimizer:
+    """Fused Adam or AdamW, with its learning rate as a tensor on the device."""
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    rate: Any = torch.tensor(config.learning_rate, device=device)
+    optimizer = kind(
+        parameters,
+        lr=rate,
+        betas=config.betas,
+        eps=config.eps,
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+    optimizer.grad_scale = None  # type: ignore[attr-defined]  # read where found_inf is
+    return optimizer
+
+

@@ -1,0 +1,244 @@
+"""Saving and loading models: safetensors and JSON, atomic, strict, never unpickled.
+
+A saved model is a folder in the Hugging Face layout: ``model.safetensors``, ``config.json`` and
+``README.md``. The weights file holds the config in its metadata too, so it loads alone, and it is
+the one that counts: it is replaced in one step, with ``config.json`` absent meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+import vaezoo
+from vaezoo.errors import CheckpointError, VaezooError
+from vaezoo.files import dump_json, write_atomic
+from vaezoo.model import VAE
+from vaezoo.model_card import model_card
+from vaezoo.registry import lookup
+from vaezoo.registry.specs import VariantSpec
+from vaezoo.zoo import ModelConfig, from_config
+
+FORMAT = 1
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+KEY = "vaezoo"  # of the config within the weights file's metadata
+
+
+def save(
+    model: VAE, path: str | Path, *, figures: Mapping[str, float] | None = None
+) -> None:
+    """Save a model to a folder, or to one file if ``path`` ends in ``.safetensors``.
+
+    figures: what the model card reports, by name. The model's weights alone are saved, not its
+    objective's. Other files in the folder are left alone. Raises OSError if it cannot write.
+    """
+    path = Path(path)
+    config = config_of(model)
+    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    metadata = {"format": "pt", KEY: json.dumps(config)}
+    # Clones, because safetensors refuses tensors that share memory (tied weights).
+    data = safetensors.torch.save({k: t.clone() for k, t in tensors.items()}, metadata)
+    if path.suffix == ".safetensors":
+        write_atomic(path, data)
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    (path / CONFIG).unlink(missing_ok=True)
+    write_atomic(path / WEIGHTS, data)
+    write_atomic(path / CARD, model_card(model, config, figures or {}))
+    write_atomic(path / CONFIG, dump_json(config))
+
+
+def config_of(model: VAE) -> dict[str, Any]:
+    """What ``config.json`` holds."""
+    head = {"format": FORMAT, "vaezoo": vaezoo.__version__}
+    config = model.config
+    if config is None:
+        return {**head, "variant": None}
+    return {
+        **head,
+        "variant": config.variant,
+        "options": dict(config.options),
+        "shared": dict(config.shared),
+        "parts": dict(config.parts),
+        "plugin": dict(config.plugin),
+    }
+
+
+def load(
+    path: str | Path, device: str | torch.device = "cpu", into: VAE | None = None
+) -> VAE:
+    """Load a model from its folder, its weights file, or a run's folder; in eval mode.
+
+    into: a model of the user's own making, which takes the weights; needed where a part was a
+    module of the user's own. Nothing that the file names is imported: the variant must be one
+    that an installed plugin provides. Raises CheckpointError for whatever does not fit.
+    """
+    file = find_weights(path)
+    config, tensors = _read(file, device)
+    _compare_with_folder(file, config)
+    if into is None:
+        parsed = parse_config(config, file)
+        _check_shapes(parsed, tensors, file)
+        model = _rebuild(parsed, file)
+        dtypes = {t.dtype for t in tensors.values() if t.is_floating_point()}
+        if len(dtypes) == 1:
+            model.to(dtypes.pop())
+    else:
+        check_format(config, file)
+        model = into
+    _check_state(model.state_dict(), tensors, file)
+    model.to(device)
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def find_weights(path: str | Path) -> Path:
+    """The weights file that ``path`` means: itself, or that of a model's or a run's folder."""
+    path = Path(path)
+    candidates = [path] if path.is_file() else [path / WEIGHTS, path / "model" / WEIGHTS]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    reason = "it holds no model.safetensors" if path.is_dir() else "it does not exist"
+    raise CheckpointError(f"no saved model at {path}: {reason}")
+
+
+def _read(file: Path, device: str | torch.device) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safetensors.safe_open(file, framework="pt", device=str(device)) as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{file} is no readable safetensors file: {error}") from error
+    if KEY not in metadata:
+        raise CheckpointError(f"{file} was not written by vaezoo: its metadata lack {KEY!r}")
+    return parse_json(metadata[KEY], f"the metadata of {file}"), tensors
+
+
+def parse_json(text: str, where: str) -> dict[str, Any]:
+    """A JSON object; CheckpointError for anything else."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{where} hold no valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{where} hold no JSON object")
+    return value
+
+
+def _compare_with_folder(file: Path, config: dict[str, Any]) -> None:
+    beside = file.parent / CONFIG
+    if file.name != WEIGHTS or not beside.exists():
+        return
+    try:
+        text = beside.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{beside} cannot be read: {error}") from error
+    if parse_json(text, str(beside)) != config:
+        raise CheckpointError(
+            f"{beside} is not the config that {file.name} was saved with; "
+            f"restore it, or delete it: the weights file holds its own copy"
+        )
+
+
+def check_format(config: Mapping[str, Any], file: Path) -> None:
+    """Raise CheckpointError unless this version reads the format."""
+    version = config.get("format")
+    if not isinstance(version, int) or version < 1:
+        raise CheckpointError(f"{file}: format {version!r} is none of vaezoo's")
+    if version > FORMAT:
+        raise CheckpointError(
+            f"{file} was written by vaezoo {config.get('vaezoo')} in format {version}, newer "
+            f"than this one's {FORMAT}: pip install --upgrade vaezoo"
+        )
+
+
+def parse_config(config: Mapping[str, Any], file: Path) -> ModelConfig:
+    """The checked config of a model that can be made from it alone."""
+    check_format(config, file)
+    variant = config.get("variant")
+    if variant is None:
+        raise CheckpointError(
+            f"{file} holds the weights of a model made of modules of your own: make it again "
+            f"and pass it as load(..., into=model)"
+        )
+    mappings = {name: config.get(name) for name in ("options", "shared", "parts", "plugin")}
+    wrong = [name for name, value in mappings.items() if not isinstance(value, dict)]
+    if not isinstance(variant, str) or wrong:
+        raise CheckpointError(f"{file}: the config is damaged at {', '.join(wrong) or 'variant'}")
+    parsed = ModelConfig(variant=variant, **mappings)  # type: ignore[arg-type]
+    if not parsed.rebuildable:
+        own = ", ".join(name for name, part in parsed.parts.items() if part is None)
+        raise CheckpointError(
+            f"{file} holds a {variant!r} whose {own} was a module of your own: make the model "
+            f"again and pass it as load(..., into=model)"
+        )
+    return parsed
+
+
+def _rebuild(config: ModelConfig, file: Path) -> VAE:
+    try:
+        with torch.random.fork_rng(devices=[]):  # the initialisation is thrown away
+            return from_config(config)
+    except (VaezooError, TypeError, ValueError, RuntimeError, RecursionError) as error:
+        raise CheckpointError(f"{file}: its model cannot be made again: {error}") from error
+
+
+def _refuse_unknown_variant(config: ModelConfig, file: Path) -> None:
+    if config.variant not in lookup.names(VariantSpec):
+        raise CheckpointError(_missing_plugin(config, file))
+
+
+def _missing_plugin(config: ModelConfig, file: Path) -> str:
+    distribution = str(config.plugin.get("distribution", "unknown"))
+    version = str(config.plugin.get("version", "unknown"))
+    name = repr(config.variant)
+    for plugin in lookup.plugins():
+        if plugin.distribution == distribution and plugin.status != "ok":
+            return (
+                f"{file} holds a {name} of {distribution} {version}; that plugin is installed "
+                f"but {plugin.status}: {plugin.error}"
+            )
+    if distribution == "vaezoo":
+        return f"{file} holds a {name} of vaezoo {version}: pip install --upgrade vaezoo"
+    return (
+        f"{file} holds a {name}, which the plugin {distribution} {version} brings: "
+        f"pip install '{distribution}'"
+    )
+
+
+def _check_shapes(config: ModelConfig, tensors: Mapping[str, Tensor], file: Path) -> None:
+    """Hold the file against a model on the meta device, before memory is taken for a real one."""
+    _refuse_unknown_variant(config, file)
+    try:
+        with torch.device("meta"):
+            skeleton = from_config(config)
+    except (VaezooError, RecursionError) as error:
+        raise CheckpointError(f"{file}: its model cannot be made again: {error}") from error
+    except Exception:  # a recipe that computes while it builds: the real model is checked later
+        return
+    _check_state(skeleton.state_dict(), tensors, file)
+
+
+def _check_state(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], file: Path
+) -> None:
+    problems = [f"lacks {name}" for name in expected if name not in found]
+    problems += [f"has an unexpected {name}" for name in found if name not in expected]
+    problems += [
+        f"has {name} of shape {tuple(found[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in found and found[name].shape != tensor.shape
+    ]
+    if problems:
+        more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise CheckpointError(
+            f"{file} does not fit its model: it {', '.join(problems[:3])}{more}"
+        )
