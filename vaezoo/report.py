@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from vaezoo import pictures
-from vaezoo.data import Binarization, Data, Source, binarize, to_float
+from vaezoo.data import Binarization, Data, Source, to_float
+from vaezoo.data.binarize import binarize
 from vaezoo.evaluation import evaluate
 from vaezoo.inference import seeded
 from vaezoo.model import VAE

@@ -18,7 +18,7 @@ from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
 from vaezoo.options import NoOptions
 from vaezoo.registry.specs import MetricSpec
-from vaezoo.training.checks import check_source
+from vaezoo.checks import check_source
 from vaezoo.zoo import choose
 
 BATCH = 1000

@@ -19,8 +19,9 @@ from vaezoo.data import Data, TrainingBatches, as_data
 from vaezoo.model import VAE
 from vaezoo.options import build
 from vaezoo.parts import Folded
+from vaezoo.report import draw, measure
 from vaezoo.training import checkpoint
-from vaezoo.training.checks import check_data
+from vaezoo.checks import check_data
 from vaezoo.training.config import Resolved, TrainingConfig, resolve
 from vaezoo.training.history import History
 from vaezoo.training.interrupts import interruptible
@@ -50,7 +51,8 @@ def fit(
     """Train a model and leave it with the weights of its best validation ELBO.
 
     data: a data set's name, a Tensor, an array, (x, y), a Dataset, or a ``vaezoo.data.Data``.
-    out: a folder for the run; without it nothing is written. validation: what to hold out of
+    out: a folder for the run (config, metrics, checkpoints, the model, its figures on the test
+    split, pictures); without it nothing is written. validation: what to hold out of
     raw data (a share, a count, or examples; default a tenth). The other options are those of
     ``TrainingConfig``. Training draws from ``seed`` and leaves the caller's random state alone.
 
@@ -101,9 +103,20 @@ class Trainer:
                 folder.resume(recorded)
             else:
                 folder.start(recorded, overwrite=overwrite)
+        reporter = make_progress(progress)
         with training(model, config):
-            run = Run(model, splits, config, folder, make_progress(progress))
-            return run.train(resume=resume)
+            history = Run(model, splits, config, folder, reporter).train(resume=resume)
+        if folder is not None:
+            reporter.message("measuring, and drawing pictures ...")
+            folder.write_figures(measure(model, splits, config.binarization))
+            draw(
+                model,
+                splits,
+                folder.samples,
+                binarization=config.binarization,
+                records=history.records,
+            )
+        return history
 
     def resume(self, model: VAE, data: Any, *, out: str | Path, **arguments: Any) -> History:
         """Go on with the run in ``out``; the same as ``fit(..., out=out, resume=True)``."""
