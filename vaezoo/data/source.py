@@ -1,0 +1,189 @@
+"""Sources: the examples of one split, addressed by index, on one device.
+
+Shapes: N examples in the source, n examples asked for, *shape one example.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vaezoo.errors import DataError
+
+
+class Source(ABC):
+    """One split: examples addressed by index, living on one device."""
+
+    shape: tuple[int, ...]
+    """Of one example."""
+    num_classes: int | None
+    """Labels are 0..num_classes-1, or -1 where unlabelled. None: there are no labels."""
+    device: torch.device = torch.device("cpu")
+    """Where ``examples`` takes its index and leaves its answer."""
+    unit_range: bool = True
+    """Whether all values stand for numbers in [0, 1], as binarization needs. uint8 always does."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The number of examples, N."""
+
+    @abstractmethod
+    def examples(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The examples at ``index``, without a host synchronisation.
+
+        index: (n,) int64 on the source's device. Returns x: (n, *shape), uint8 (0..255 stands
+        for [0, 1]) or float32, and y: (n,) int64, or None where ``num_classes`` is None.
+        """
+
+    @abstractmethod
+    def to(self, device: torch.device | str) -> Source:
+        """This source on ``device``: a moved copy, or itself. Never changes this one."""
+
+
+class TensorSource(Source):
+    """Examples held in one tensor.
+
+    x: (N, *shape), uint8, or floating or bool, kept as float32. y: (N,) of any integer dtype.
+    ``num_classes`` is one more than the greatest label unless given. Raises DataError.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor | None = None, num_classes: int | None = None) -> None:
+        self.x = _checked_examples(x)
+        self.y = None
+        self.num_classes = None
+        if y is not None:
+            if len(y) != len(x):
+                raise DataError(
+                    f"there are {len(x)} examples but {len(y)} labels; give one label per example"
+                )
+            self.y = _checked_labels(y).to(self.x.device)
+            self.num_classes = _checked_num_classes(self.y, num_classes)
+        elif num_classes is not None:
+            raise DataError(f"num_classes is {num_classes}, but there are no labels; pass y too")
+        self.shape = tuple(self.x.shape[1:])
+        self.device = self.x.device
+        self.unit_range = self.x.dtype == torch.uint8 or bool(
+            (self.x.min() >= 0) & (self.x.max() <= 1)
+        )
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def examples(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self.x[index], None if self.y is None else self.y[index]
+
+    def to(self, device: torch.device | str) -> TensorSource:
+        return self._with(self.x.to(device), None if self.y is None else self.y.to(device))
+
+    def take(self, indices: Tensor) -> TensorSource:
+        """A source that holds a copy of only these examples. indices: (n,) int64."""
+        return self._with(*self.examples(indices))
+
+    def _with(self, x: Tensor, y: Tensor | None) -> TensorSource:
+        """This source with other, already checked, tensors."""
+        other = copy.copy(self)
+        other.x, other.y, other.device = x, y, x.device
+        return other
+
+
+class Subset(Source):
+    """A source restricted to some of its examples, lazily.
+
+    indices: (n,), the places in ``source`` that this one shows, in this order. Raises DataError
+    for none, and for those outside of the source.
+    """
+
+    def __init__(self, source: Source, indices: Tensor | NDArray[Any] | Sequence[int]) -> None:
+        indices = torch.as_tensor(indices)
+        if indices.ndim != 1 or len(indices) == 0:
+            raise DataError(
+                f"a subset needs at least one index, as a vector; got {tuple(indices.shape)}"
+            )
+        if indices.is_floating_point() or indices.dtype == torch.bool:
+            raise DataError(f"a subset's indices must be integers, not {indices.dtype}")
+        low, high = int(indices.min()), int(indices.max())
+        if low < 0 or high >= len(source):
+            raise DataError(
+                f"a subset's indices must lie in 0..{len(source) - 1}; these reach {low}..{high}"
+            )
+        self.source = source
+        self.indices = indices.to(source.device, torch.int64)
+        self.shape = source.shape
+        self.num_classes = source.num_classes
+        self.device = source.device
+        self.unit_range = source.unit_range
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def examples(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self.source.examples(self.indices[index])
+
+    def to(self, device: torch.device | str) -> Source:
+        if torch.empty(0, device=device).device == self.device:
+            return self
+        if isinstance(self.source, TensorSource):
+            # Moves these rows only: else both halves of one tensor would each bring all of it.
+            return self.source.take(self.indices).to(device)
+        return Subset(self.source.to(device), self.indices)
+
+
+def _checked_examples(x: Tensor) -> Tensor:
+    """x: (N, *shape), as uint8 or float32. Raises DataError."""
+    if not isinstance(x, Tensor):
+        raise DataError(f"examples must be a Tensor, not {type(x).__name__}")
+    if x.ndim < 2:
+        raise DataError(
+            f"examples must have shape (N, *shape), at least two dimensions; got {tuple(x.shape)}"
+        )
+    if x.numel() == 0:
+        raise DataError(f"there are no examples: their tensor has shape {tuple(x.shape)}")
+    if x.dtype == torch.uint8:
+        return x
+    if not (x.is_floating_point() or x.dtype == torch.bool):
+        raise DataError(
+            f"examples must be uint8 (0..255 stands for [0, 1]) or floating point, not {x.dtype}; "
+            f"convert them, for example with x.to(torch.float32)"
+        )
+    x = x.detach().to(torch.float32)
+    bad = torch.nonzero(~torch.isfinite(x).flatten(1).all(dim=1))
+    if len(bad):
+        raise DataError(
+            f"{len(bad)} of {len(x)} examples hold NaN or infinity, the first at index "
+            f"{int(bad[0])}; remove or repair them"
+        )
+    return x
+
+
+def _checked_labels(y: Tensor) -> Tensor:
+    """y: (N,), as int64. Raises DataError."""
+    if y.ndim != 1:
+        raise DataError(
+            f"labels must be one integer per example, shape (N,), not {tuple(y.shape)}; "
+            f"turn one-hot labels into these with y.argmax(1)"
+        )
+    if y.is_floating_point() or y.is_complex():
+        raise DataError(f"labels must be integers, not {y.dtype}; convert them with y.long()")
+    return y.to(torch.int64)
+
+
+def _checked_num_classes(y: Tensor, num_classes: int | None) -> int:
+    """The number of classes, given or counted. y: (N,) int64. Raises DataError."""
+    low, high = int(y.min()), int(y.max())
+    if low < -1:
+        raise DataError(f"labels must be 0 or more, or -1 where unlabelled; the least is {low}")
+    if num_classes is None:
+        if high < 0:
+            raise DataError("every label is -1, unlabelled; give num_classes, or no labels")
+        return high + 1
+    if num_classes < 1 or high >= num_classes:
+        raise DataError(
+            f"labels must be less than num_classes={num_classes}; the greatest is {high}"
+        )
+    return num_classes

@@ -1,0 +1,208 @@
+"""Data: a data set with its named splits, and how anything a user has becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vaezoo.data.convert import as_source
+from vaezoo.data.hashing import shuffled_indices
+from vaezoo.data.source import Source, Subset
+from vaezoo.errors import DataError, did_you_mean
+from vaezoo.options import build, options_class
+from vaezoo.registry.specs import DatasetSpec
+
+__all__ = ["Data", "as_data", "hold_out", "named_splits", "shuffled_indices"]
+
+MOST_HELD_OUT = 10_000
+VALIDATION = (
+    "None (the data's own, or a tenth held out), 0 (none), a fraction between 0 and 1, a count, "
+    "or data"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """A data set with its fixed, named splits.
+
+    Raises DataError for splits whose examples differ in shape or in their classes.
+    """
+
+    name: str
+    """As a run's config records it."""
+    train: Source
+    """What a model learns from."""
+    validation: Source | None = None
+    """What choices are made by."""
+    test: Source | None = None
+    """What is looked at once."""
+    classes: tuple[str, ...] = ()
+    """Names of the labels 0, 1, ...; empty where they have none."""
+    description: Mapping[str, Any]
+    """JSON-ready: {"name", "options", "splits": {"train": {"size", "rule"}, ...}}."""
+
+    def __post_init__(self) -> None:
+        for name, split in self.splits().items():
+            for what in ("shape", "num_classes"):
+                mine, other = getattr(self.train, what), getattr(split, what)
+                if mine != other:
+                    raise DataError(
+                        f"{self.name}: the splits differ in {what}: {mine} in train, "
+                        f"{other} in {name}; all splits must agree"
+                    )
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        return self.train.shape
+
+    @property
+    def num_classes(self) -> int | None:
+        """The number of classes; None: there are no labels."""
+        return self.train.num_classes
+
+    def splits(self) -> dict[str, Source]:
+        """The splits that there are, by name."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in named.items() if split is not None}
+
+    def split(self, name: str) -> Source:
+        """The split of that name. Raises DataError where there is none."""
+        splits = self.splits()
+        if name not in splits:
+            raise DataError(f"{self.name} has no split {name!r}.{did_you_mean(name, splits)}")
+        return splits[name]
+
+
+def named_splits(
+    name: str,
+    splits: Mapping[str, tuple[Source, str]],
+    *,
+    options: Mapping[str, Any] | None = None,
+    classes: tuple[str, ...] = (),
+) -> Data:
+    """Data from its splits, each with the rule that chose its examples, in words."""
+    order = [split for split in ("train", "validation", "test") if split in splits]
+    return Data(
+        name=name,
+        classes=classes,
+        description={
+            "name": name,
+            "options": dict(options or {}),
+            "splits": {s: {"size": len(splits[s][0]), "rule": splits[s][1]} for s in order},
+        },
+        **{split: source for split, (source, _) in splits.items()},
+    )
+
+
+def hold_out(
+    source: Source, fraction_or_count: float | int, seed: int = 0
+) -> tuple[Source, Source]:
+    """(train, validation): a random part of the source held out for validation.
+
+    A float in (0, 1) is a fraction, an int a count. Both keep the shuffled order. Raises
+    DataError where either would be empty.
+    """
+    size, order = len(source), shuffled_indices(len(source), seed)
+    count = fraction_or_count
+    if isinstance(count, float):
+        count = max(1, round(count * size)) if 0 < count < 1 else 0
+    if not 0 < count < size:
+        raise DataError(
+            f"{fraction_or_count} of {size} examples cannot be held out: give a fraction between "
+            f"0 and 1, or a count from 1 to {size - 1}, that leaves some for training"
+        )
+    return Subset(source, order[count:]), Subset(source, order[:count])
+
+
+def as_data(data: Any, *, validation: Any = None, root: str | Path | None = None) -> Data:
+    """Whatever ``data`` is, as Data. Raises DataError, or UnknownComponentError for a name.
+
+    data: a registered dataset's name, Data, a Source, a tensor or numpy array of examples, a
+    pair (x, y) of these, or a map-style torch Dataset (or a DataLoader of one), read into memory.
+
+    validation: None keeps the named splits as they are, and holds out a tenth of raw data, at
+    most 10,000 examples, chosen by ``shuffled_indices``. 0: no validation. A float in (0, 1) or
+    an int: so much of the training examples instead. Or data of the same kinds; of a name or
+    Data, its validation split, or else its train split.
+
+    root: the folder in which named datasets are looked for.
+    """
+    root = None if root is None else Path(root)
+    named = _named(data, root)
+    base = named or _raw(data)
+    if validation is None:
+        automatic = min(MOST_HELD_OUT, len(base.train) // 10)
+        return _holding_out(base, automatic) if automatic and not named else base
+    if not isinstance(validation, int | float):
+        return _with(base, validation=_given(validation, base.num_classes, root))
+    fraction = isinstance(validation, float) and 0 < validation < 1
+    count = isinstance(validation, int) and validation > 0
+    if isinstance(validation, bool) or not (fraction or count or validation == 0):
+        raise DataError(f"validation cannot be {validation}; give {VALIDATION}")
+    return _holding_out(base, validation) if validation else _with(base, validation=None)
+
+
+def _named(data: Any, root: Path | None) -> Data | None:
+    """Data that already has splits: itself, or a registered dataset's."""
+    if isinstance(data, Data):
+        return data
+    if not isinstance(data, str):
+        return None
+    from vaezoo.registry import lookup  # here, so that data alone need no plugins
+
+    recipe = lookup.recipe(lookup.find(DatasetSpec, data))
+    made: Data = recipe(build(options_class(recipe), {}, f"dataset {data!r}"), root)
+    return made
+
+
+def _raw(data: Any) -> Data:
+    source = as_source(data)
+    kind = type(data[0] if isinstance(data, tuple | list) else data).__name__
+    return named_splits(kind, {"train": (source, "all examples as given")})
+
+
+def _given(data: Any, num_classes: int | None, root: Path | None) -> tuple[Source, str]:
+    """The validation split that ``data`` is, with its rule."""
+    named = _named(data, root)
+    if named is None:
+        return as_source(data, num_classes=num_classes), "given apart"
+    split = "validation" if named.validation is not None else "train"
+    return named.split(split), f"{named.name}, {split}: {_rule(named, split)}"
+
+
+def _holding_out(base: Data, fraction_or_count: float | int) -> Data:
+    train, validation = hold_out(base.train, fraction_or_count)
+    size, count = len(base.train), len(validation)
+    origin = _rule(base, "train")
+    order = f"shuffled_indices({size}, seed=0)"
+    return _with(
+        base,
+        train=(train, f"{origin}: places {count} to {size - 1} of {order}"),
+        validation=(validation, f"{origin}: places 0 to {count - 1} of {order}"),
+    )
+
+
+def _with(
+    base: Data,
+    *,
+    validation: tuple[Source, str] | None,
+    train: tuple[Source, str] | None = None,
+) -> Data:
+    """``base`` with another validation split, or none, and another train split if given."""
+    splits = {name: (split, _rule(base, name)) for name, split in base.splits().items()}
+    splits.pop("validation", None)
+    if validation is not None:
+        splits["validation"] = validation
+    if train is not None:
+        splits["train"] = train
+    other = named_splits(base.name, splits, classes=base.classes)
+    own = {key: value for key, value in base.description.items() if key != "splits"}
+    return replace(other, description={**other.description, **own})
+
+
+def _rule(data: Data, split: str) -> str:
+    rule: str = data.description.get("splits", {}).get(split, {}).get("rule", "as given")
+    return rule
