@@ -50,6 +50,62 @@ if TYPE_CHECKING:
     from vaezoo.weights import load, save
     from vaezoo.zoo import Parts, create, describe
 
+__all__ = [
+    "ELBO",
+    "VAE",
+    "Batch",
+    "Borrowed",
+    "CheckpointError",
+    "DataError",
+    "DatasetSpec",
+    "Decoder",
+    "Encoder",
+    "Folded",
+    "History",
+    "LikelihoodSpec",
+    "MetricSpec",
+    "MissingRequirementError",
+    "NetworkDecoder",
+    "NetworkEncoder",
+    "NetworkSpec",
+    "NoBoundError",
+    "Objective",
+    "OptionError",
+    "Parts",
+    "Phase",
+    "PluginWarning",
+    "Prior",
+    "PriorSpec",
+    "RunError",
+    "Site",
+    "Terms",
+    "Trace",
+    "Trainer",
+    "TrainingConfig",
+    "UnknownComponentError",
+    "UnknownVariantError",
+    "VaezooError",
+    "VariantSpec",
+    "__version__",
+    "create",
+    "data",
+    "describe",
+    "evaluate",
+    "fit",
+    "heads",
+    "hookimpl",
+    "list_variants",
+    "load",
+    "networks",
+    "objectives",
+    "pictures",
+    "priors",
+    "register_kl",
+    "save",
+    "schedules",
+    "testing",
+]
+
 _MODULES = {
     "vaezoo.batch": ("Batch",),
     "vaezoo.errors": (
@@ -102,12 +158,6 @@ _SUBMODULES = (
     "schedules",
     "testing",
 )
-
-__all__ = [
-    *_HOME,
-    *_SUBMODULES,
-    "__version__",
-]
 
 
 def __getattr__(name: str) -> Any:

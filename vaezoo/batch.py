@@ -16,4 +16,4 @@ class Batch(NamedTuple):
 
     x: Tensor
     y: Tensor | None = None
-    index: Tensor | None = None
+    index: Tensor | None = None  # type: ignore[assignment]  # not tuple.index

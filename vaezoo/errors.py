@@ -1,4 +1,4 @@
-"""What vaezoo raises. Every error that a user can cause is a VaezooError with one clear message."""
+"""What vaezoo raises: each error that a user can cause is a VaezooError with one message."""
 
 from __future__ import annotations
 

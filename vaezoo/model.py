@@ -16,7 +16,7 @@ from vaezoo.batch import Batch
 from vaezoo.errors import DataError, NoBoundError
 from vaezoo.inference import chunks, inference, seeded
 from vaezoo.objectives import ELBO, Objective
-from vaezoo.parts import Borrowed
+from vaezoo.parts import Borrowed, Decoder
 from vaezoo.trace import Bound, Site, Trace
 
 if TYPE_CHECKING:
@@ -64,12 +64,12 @@ class VAE(nn.Module):
 
     def after_step(self, state: dict[str, Tensor]) -> None:
         """Once after each training step, with the Trace's state."""
-        if state and hasattr(self.decoder, "after_step"):
+        if state and isinstance(self.decoder, Decoder):
             self.decoder.after_step(state)
 
     def _observe(self, px: Distribution, x: Tensor) -> dict[str, Tensor]:
-        if self.training and hasattr(self.decoder, "observe"):
-            return self.decoder.observe(px, x)  # type: ignore[no-any-return]
+        if self.training and isinstance(self.decoder, Decoder):
+            return self.decoder.observe(px, x)
         return {}
 
     # What the model is.

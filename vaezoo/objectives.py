@@ -99,7 +99,7 @@ class Objective(nn.Module, ABC):
         learnable = [*model.parameters(), *self.parameters(recurse=False)]
         return (Phase("elbo", self.loss, learnable),)
 
-    def prepare(self, batch: Batch, num_examples: int) -> None:  # noqa: B027
+    def prepare(self, batch: Batch, num_examples: int) -> None:
         """Once, eagerly, before the first step. Default: nothing."""
 
 

@@ -86,7 +86,7 @@ def field_docs(cls: type[Any]) -> Mapping[str, str]:
 
 def options_of(cls: type[Any]) -> tuple[Option, ...]:
     """The options of a dataclass, in the order of their definition."""
-    hints, docs = get_type_hints(cls), field_docs(cls)
+    hints, docs = get_type_hints(cls), field_docs(cls)  # type: ignore[arg-type]
 
     def default(field: dataclasses.Field[Any]) -> Any:
         if field.default_factory is not dataclasses.MISSING:

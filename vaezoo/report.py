@@ -73,4 +73,4 @@ def most_active(model: VAE, source: Source, n: int = ROWS) -> list[int]:
     with seeded(0, model.device):
         means = model.embed(x, y if model.num_classes is not None else None)
     order = means.var(0).argsort(descending=True)
-    return order[:n].tolist()  # type: ignore[no-any-return]
+    return order[:n].tolist()

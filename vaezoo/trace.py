@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, TypeVar, overload
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent
+from torch.distributions import Distribution, Independent, TransformedDistribution
 from torch.distributions.kl import _KL_REGISTRY, register_kl
 
 __all__ = ["Bound", "Site", "Trace", "closed_form_kl", "register_kl"]
@@ -19,7 +19,7 @@ T = TypeVar("T")
 Bound = Literal["exact", "relaxed", "none"]
 
 
-class derived(Generic[T]):  # noqa: N801  (used as a decorator, like property)
+class derived(Generic[T]):
     """A property computed once. functools.cached_property takes a lock, which Dynamo refuses."""
 
     def __init__(self, compute: Callable[[Any], T]) -> None:
@@ -179,4 +179,6 @@ def _kl_formula(
     ):
         ndims += q.reinterpreted_batch_ndims
         q, p = q.base_dist, p.base_dist
+    if type(q) is type(p) and type(q) in (Independent, TransformedDistribution):
+        return None, q, p, ndims  # torch's formulas for these dispatch anew, and may refuse
     return _KL_REGISTRY.get((type(q), type(p))), q, p, ndims

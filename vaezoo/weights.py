@@ -31,9 +31,7 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 KEY = "vaezoo"  # of the config within the weights file's metadata
 
 
-def save(
-    model: VAE, path: str | Path, *, figures: Mapping[str, float] | None = None
-) -> None:
+def save(model: VAE, path: str | Path, *, figures: Mapping[str, float] | None = None) -> None:
     """Save a model to a folder, or to one file if ``path`` ends in ``.safetensors``.
 
     figures: what the model card reports, by name. The model's weights alone are saved, not its
@@ -71,9 +69,7 @@ def config_of(model: VAE) -> dict[str, Any]:
     }
 
 
-def load(
-    path: str | Path, device: str | torch.device = "cpu", into: VAE | None = None
-) -> VAE:
+def load(path: str | Path, device: str | torch.device = "cpu", into: VAE | None = None) -> VAE:
     """Load a model from its folder, its weights file, or a run's folder; in eval mode.
 
     into: a model of the user's own making, which takes the weights; needed where a part was a
@@ -227,9 +223,7 @@ def _check_shapes(config: ModelConfig, tensors: Mapping[str, Tensor], file: Path
     _check_state(skeleton.state_dict(), tensors, file)
 
 
-def _check_state(
-    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], file: Path
-) -> None:
+def _check_state(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], file: Path) -> None:
     problems = [f"lacks {name}" for name in expected if name not in found]
     problems += [f"has an unexpected {name}" for name in found if name not in expected]
     problems += [
@@ -239,6 +233,4 @@ def _check_state(
     ]
     if problems:
         more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise CheckpointError(
-            f"{file} does not fit its model: it {', '.join(problems[:3])}{more}"
-        )
+        raise CheckpointError(f"{file} does not fit its model: it {', '.join(problems[:3])}{more}")

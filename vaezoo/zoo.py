@@ -50,9 +50,7 @@ class SharedOptions:
 
     def __post_init__(self) -> None:
         if not self.input_shape or any(size < 1 for size in self.input_shape):
-            raise ValueError(
-                f"input_shape must be (C, H, W) or (D,), not {self.input_shape!r}"
-            )
+            raise ValueError(f"input_shape must be (C, H, W) or (D,), not {self.input_shape!r}")
         if self.latent_dim < 1:
             raise ValueError(f"latent_dim must be positive, not {self.latent_dim}")
         if self.num_classes is not None and self.num_classes < 2:
@@ -103,9 +101,11 @@ class Parts:
         owner: str,
         shared: SharedOptions,
         chosen: Mapping[str, Any],
+        offered_classes: int | None = None,
     ) -> None:
         self._owner = owner
         self._shared = shared
+        self._classes = offered_classes if shared.num_classes is None else shared.num_classes
         self._chosen = {name: value for name, value in chosen.items() if value is not None}
         self._used: dict[str, Any] = {}
         self._numbers: dict[str, Any] = {"input_shape": list(shared.input_shape)}
@@ -124,12 +124,13 @@ class Parts:
     @property
     def num_classes(self) -> int:
         """How many labels there are. Raises OptionError unless the caller said so."""
-        if self._shared.num_classes is None:
+        if self._classes is None:
             raise OptionError(
-                f"{self._owner} is conditioned on labels: pass num_classes, how many there are"
+                f"{self._owner} is conditioned on labels: it needs data that have them, and "
+                f"num_classes, how many there are"
             )
-        self._numbers["num_classes"] = self._shared.num_classes
-        return self._shared.num_classes
+        self._numbers["num_classes"] = self._classes
+        return self._classes
 
     def encoder(self, *, conditional: bool = False) -> nn.Module:
         """q(z|x), or q(z|x,y) if conditional: a diagonal normal."""
@@ -254,12 +255,14 @@ def create(
     prior: Component | nn.Module | None = None,
     encoder: nn.Module | None = None,
     decoder: nn.Module | None = None,
+    offered_classes: int | None = None,
     **options: Any,
 ) -> VAE:
     """A new model of the variant ``name``, freshly initialised from torch's global generator.
 
     The keyword arguments are those of ``SharedOptions``, ready-made modules for encoder and
-    decoder, and the variant's own options, which ``describe(name)`` lists.
+    decoder, and the variant's own options, which ``describe(name)`` lists. offered_classes: taken
+    as num_classes by a model that is conditioned on labels, and by others left aside.
 
     Raises UnknownVariantError; OptionError for an unknown, mistyped or unused option;
     UnknownComponentError; MissingRequirementError if the variant needs another package.
@@ -279,7 +282,7 @@ def create(
         "encoder": encoder,
         "decoder": decoder,
     }
-    parts = Parts(name, shared, chosen)
+    parts = Parts(name, shared, chosen, offered_classes)
     model = recipe(own, parts)
     if not isinstance(model, VAE):
         raise VaezooError(

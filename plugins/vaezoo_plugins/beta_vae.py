@@ -27,6 +27,4 @@ class Options:
 
 def beta_vae(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
     beta = warmup(options.beta, options.warmup_steps, options.warmup_period)
-    return vaezoo.VAE(
-        parts.encoder(), parts.decoder(), parts.prior(), objective=vaezoo.ELBO(beta)
-    )
+    return vaezoo.VAE(parts.encoder(), parts.decoder(), parts.prior(), objective=vaezoo.ELBO(beta))

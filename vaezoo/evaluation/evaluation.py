@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from vaezoo.batch import Batch
+from vaezoo.checks import check_source
 from vaezoo.data import Binarization, Source, as_data, evaluation_batches
 from vaezoo.errors import DataError
 from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
 from vaezoo.options import NoOptions
 from vaezoo.registry.specs import MetricSpec
-from vaezoo.checks import check_source
 from vaezoo.zoo import choose
 
 BATCH = 1000
@@ -35,9 +35,7 @@ class Evaluation:
 
     def batches(self) -> Iterator[Batch]:
         """All examples in their order, in batches, the last one partial."""
-        return evaluation_batches(
-            self.source, batch_size=BATCH, binarization=self.binarization
-        )
+        return evaluation_batches(self.source, batch_size=BATCH, binarization=self.binarization)
 
     @property
     def discrete(self) -> bool:

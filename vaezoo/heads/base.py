@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -24,12 +25,12 @@ class Head(nn.Module, ABC):
     def forward(self, parameters: Tensor) -> Distribution:
         """(..., *input_shape) -> a distribution with that batch shape and ``event_shape``."""
 
-    def check(self, x: Tensor) -> None:  # noqa: B027  (a default, not an abstract method)
+    def check(self, x: Tensor) -> None:
         """Raise DataError when ``x`` lies outside the support. Default: all reals are inside."""
 
     def observe(self, px: Distribution, x: Tensor) -> dict[str, Tensor]:
         """What ``after_step`` must know of this training batch, detached. Default: nothing."""
         return {}
 
-    def after_step(self, state: dict[str, Tensor]) -> None:  # noqa: B027
+    def after_step(self, state: dict[str, Tensor]) -> None:
         """Once after each training step, with what ``observe`` returned. Default: nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 
 import torch
@@ -49,7 +50,7 @@ class ConvDown(nn.Module):
         sizes = halvings(input_shape)
         channels = [input_shape[0], *stage_channels(options, len(sizes) - 1)]
         stages: list[nn.Module] = []
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in pairwise(channels):
             stages += [nn.Conv2d(before, after, 4, stride=2, padding=1), activation()]
         self.stages = nn.Sequential(*stages)
         widths = [channels[-1] * prod(sizes[-1]) + context_dim, *options.hidden]
@@ -88,9 +89,7 @@ class ConvUp(nn.Module):
             odd = (height % 2, width % 2)
             stages += [
                 activation(),
-                nn.ConvTranspose2d(
-                    channels[i], after, 4, stride=2, padding=1, output_padding=odd
-                ),
+                nn.ConvTranspose2d(channels[i], after, 4, stride=2, padding=1, output_padding=odd),
             ]
         self.stages = nn.Sequential(*stages)
 
@@ -104,7 +103,7 @@ class ConvUp(nn.Module):
 
 def dense(widths: list[int], out_features: int, activation: type[nn.Module]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), activation()]
     return nn.Sequential(*layers, nn.Linear(widths[-1], out_features))
 

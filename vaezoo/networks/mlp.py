@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-
 import torch
 from torch import Tensor, nn
 
 from vaezoo.networks.layers import ACTIVATIONS, Activation, Direction, GatedLinear, positive
-
-
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +55,7 @@ class DenseNetwork(nn.Module):
         if context is not None:
             h = torch.cat([h, context], dim=1)
         h = self.layers(h)
-        return h.reshape(h.shape[0], *self.output_shape)
+        return h.reshape(h.shape[0], *self.output_shape)  # type: ignore[no-any-return]
 
 
 def mlp(

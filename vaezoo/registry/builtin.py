@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vaezoo.registry.hooks import hookimpl
-from vaezoo.registry.specs import DatasetSpec, LikelihoodSpec, MetricSpec, NetworkSpec, PriorSpec, Spec
+from vaezoo.registry.specs import (
+    DatasetSpec,
+    LikelihoodSpec,
+    MetricSpec,
+    NetworkSpec,
+    PriorSpec,
+    Spec,
+)
 
 
 @hookimpl

@@ -76,8 +76,9 @@ def recipe(spec: Spec) -> Callable[..., Any]:
     does not exist.
     """
     if missing := spec.missing():
+        needed = " ".join(missing)
         raise MissingRequirementError(
-            f"{spec.kind} {spec.name!r} needs {', '.join(missing)}: pip install {' '.join(missing)}"
+            f"{spec.kind} {spec.name!r} needs {needed}: pip install {needed}"
         )
     try:
         return spec.load()

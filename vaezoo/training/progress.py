@@ -41,7 +41,7 @@ class Lines:
             self.speed = f"{record['images_per_second']:,.0f} images/s"
             self.speed += f"  {duration(record['seconds_left'])} left"
         else:
-            print(  # noqa: T201
+            print(
                 f"step {record['step']:,}/{self.steps:,}  epoch {record['epoch']:.2f}  "
                 f"{summary(record)}  {self.speed}",
                 file=self.stream,
@@ -49,7 +49,7 @@ class Lines:
             )
 
     def message(self, text: str) -> None:
-        print(text, file=self.stream, flush=True)  # noqa: T201
+        print(text, file=self.stream, flush=True)
 
     def stop(self) -> None: ...
 

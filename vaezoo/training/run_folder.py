@@ -71,7 +71,7 @@ class RunFolder:
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one line to the metrics; what is not finite becomes null."""
-        line = json.dumps({k: _finite(v) for k, v in record.items()}, allow_nan=False)
+        line = json.dumps(finite(record), allow_nan=False)
         with (self.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
@@ -95,8 +95,7 @@ class RunFolder:
 
     def write_figures(self, figures: Mapping[str, Any]) -> None:
         """The figures that the run ends with."""
-        content = {name: _finite(value) for name, value in figures.items()}
-        write_atomic(self.path / FIGURES, dump_json(content))
+        write_atomic(self.path / FIGURES, dump_json(finite(figures)))
 
     def _remove(self) -> None:
         """Remove the run's own files, and nothing else that may be in the folder."""
@@ -106,8 +105,12 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
 
 
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def finite(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record as JSON can hold it: what is not finite becomes None."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in record.items()
+    }
 
 
 def _differences(old: Any, new: Any, where: str) -> list[str]:

@@ -78,7 +78,7 @@ class Update:
         self, model: VAE, batch: Batch, weights: Weights, rate: Tensor
     ) -> dict[str, Tensor]:
         loss, figures, self.names, state = self.score(model, batch, weights)
-        loss.backward(inputs=self.parameters)
+        loss.backward(inputs=self.parameters)  # type: ignore[no-untyped-call]
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if self.clip_norm is not None:
@@ -168,5 +168,3 @@ def make_optimizer(
     )
     optimizer.grad_scale = None  # type: ignore[attr-defined]  # read where found_inf is
     return optimizer
-
-

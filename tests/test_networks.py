@@ -1,0 +1,109 @@
+"""Networks and how they are folded around samples."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import vaezoo
+from vaezoo.networks.conv import Conv, conv, halvings
+from vaezoo.networks.mlp import MLP, mlp
+from vaezoo.parts import Folded
+
+
+@pytest.mark.parametrize("size", [(1, 28, 28), (3, 64, 64), (2, 12, 20), (1, 65, 41), (4, 5, 3)])
+def test_conv_goes_down_and_up_again_at_any_size(size: tuple[int, int, int]) -> None:
+    down = conv(Conv(), input_shape=size, output_shape=(7,), direction="down")
+    up = conv(Conv(), input_shape=(5,), output_shape=size, direction="up")
+    assert down(torch.rand(2, *size)).shape == (2, 7)
+    assert up(torch.rand(2, 5)).shape == (2, *size)
+
+
+@pytest.mark.parametrize(("size", "stages"), [(28, 2), (32, 3), (64, 4), (256, 6), (7, 0)])
+def test_conv_halves_as_long_as_four_pixels_remain(size: int, stages: int) -> None:
+    sizes = halvings((1, size, size + 3))
+    assert len(sizes) - 1 == stages
+    assert min(sizes[-1]) >= min(4, size)
+
+
+def test_conv_refuses_vectors() -> None:
+    with pytest.raises(vaezoo.OptionError, match="network='mlp'"):
+        vaezoo.create("vae", input_shape=(30,), network="conv")
+
+
+def test_a_decoder_takes_the_widths_reversed() -> None:
+    down = mlp(MLP(hidden=(9, 5)), input_shape=(2, 3), output_shape=(4,), direction="down")
+    up = mlp(MLP(hidden=(9, 5)), input_shape=(4,), output_shape=(2, 3), direction="up")
+
+    def widths(network: nn.Module) -> list[tuple[int, int]]:
+        layers = [m for m in network.modules() if isinstance(m, nn.Linear)]
+        return [(layer.in_features, layer.out_features) for layer in layers]
+
+    assert widths(down) == [(6, 9), (9, 5), (5, 4)]
+    assert widths(up) == [(4, 5), (5, 9), (9, 6)]
+    assert up(torch.rand(7, 4)).shape == (7, 2, 3)
+
+
+def test_gated_layers_multiply_by_a_sigmoid() -> None:
+    torch.manual_seed(0)
+    network = mlp(MLP(hidden=(5,), gated=True), input_shape=(3,), output_shape=(2,))
+    gated, last = network.layers
+    x = torch.randn(4, 3)
+    h, g = gated.linear(x).split(5, dim=1)
+    assert torch.allclose(network(x), last(h * torch.sigmoid(g)))
+
+
+def test_the_classic_network_has_its_number_of_parameters() -> None:
+    model = vaezoo.create("vae", latent_dim=20)
+    assert sum(p.numel() for p in model.parameters()) == 652_824
+
+
+def test_no_network_ends_in_a_nonlinearity() -> None:
+    for name in ("mlp", "conv"):
+        model = vaezoo.create("vae", input_shape=(1, 32, 32), network=name)
+        for part in (model.encoder, model.decoder):
+            leaves = [m for m in part.network.modules() if not [*m.children()]]
+            assert isinstance(leaves[-1], nn.Linear | nn.ConvTranspose2d)
+
+
+@pytest.mark.parametrize("name", ["mlp", "conv"])
+def test_context_reaches_the_output(name: str) -> None:
+    spec = {"name": name}
+    model = vaezoo.create("cvae", input_shape=(1, 12, 20), num_classes=6, network=spec)
+    x, y = torch.rand(3, 1, 12, 20), torch.tensor([0, 3, 5])
+    assert not torch.equal(model.encode(x, y).mean, model.encode(x, y.flip(0)).mean)
+    z = torch.randn(3, 16)
+    assert not torch.equal(model.decode(z, y).mean, model.decode(z, y.flip(0)).mean)
+
+
+def test_folding_samples_gives_what_each_sample_gives_alone() -> None:
+    network = mlp(MLP(), input_shape=(5,), output_shape=(2, 3), context_dim=4, direction="up")
+    folded = Folded(network, event_ndim=1)
+    z, context = torch.randn(6, 3, 5), torch.rand(3, 4)
+    together = folded(z, context)
+    assert together.shape == (6, 3, 2, 3)
+    for k in range(6):
+        assert torch.allclose(together[k], network(z[k], context), atol=1e-6)
+
+
+def test_autocast_surrounds_the_network_only() -> None:
+    seen = []
+
+    class Spy(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out = super().forward(x)
+            seen.append(out.dtype)
+            return out
+
+    folded = Folded(Spy(5, 2), event_ndim=1)
+    folded.autocast = torch.bfloat16
+    assert folded(torch.randn(4, 3, 5)).dtype == torch.float32
+    assert seen == [torch.bfloat16]
+
+
+def test_widths_must_be_positive() -> None:
+    with pytest.raises(vaezoo.OptionError, match="positive"):
+        MLP(hidden=(5, 0))
+    with pytest.raises(vaezoo.OptionError, match="positive"):
+        vaezoo.create("vae", network={"name": "conv", "channels": [-1]})
