@@ -46,11 +46,15 @@ def options_class(recipe: Callable[..., Any]) -> type[Any]:
 
     Raises TypeError when the recipe is not ``(options: SomeDataclass, ...)``.
     """
+    function: Any = recipe
+    if not inspect.isroutine(recipe):
+        function = recipe.__init__ if isinstance(recipe, type) else type(recipe).__call__  # type: ignore[misc]
     parameters = [*inspect.signature(recipe).parameters.values()]
-    function = recipe if inspect.isroutine(recipe) else type(recipe).__call__
-    # Only the first annotation: the others may name what is imported for type checkers alone.
-    first = types.SimpleNamespace(__annotations__={"options": parameters[0].annotation})
-    annotation = get_type_hints(first, function.__globals__).get("options")
+    annotation = parameters[0].annotation if parameters else None
+    if isinstance(annotation, str):
+        # The first annotation alone: others may name what is imported for type checkers only.
+        first = types.SimpleNamespace(__annotations__={"options": annotation})
+        annotation = get_type_hints(first, function.__globals__)["options"]
     if not dataclasses.is_dataclass(annotation) or not isinstance(annotation, type):
         raise TypeError(
             f"{getattr(recipe, '__qualname__', recipe)} is no recipe: annotate its first "

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vaezoo.batch import Batch
 from vaezoo.checks import check_source
-from vaezoo.data import Binarization, Source, as_data, evaluation_batches
+from vaezoo.data import Binarization, Data, Source, as_data, evaluation_batches
 from vaezoo.errors import DataError
 from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
@@ -63,7 +63,8 @@ def evaluate(
     Raises DataError, NoBoundError, UnknownComponentError.
     """
     root = None if data_root is None else Path(data_root)
-    splits = as_data(data, validation=None if isinstance(data, str) else 0, root=root)
+    whole = None if isinstance(data, str | Data) else 0  # nothing is held out of raw data here
+    splits = as_data(data, validation=whole, root=root)
     named = splits.test is not None
     source = splits.split(split or ("test" if named else "train"))
     check_source(model, source, f"the examples of {splits.name!r}")
