@@ -283,7 +283,12 @@ def create(
         "decoder": decoder,
     }
     parts = Parts(name, shared, chosen, offered_classes)
-    model = recipe(own, parts)
+    try:
+        model = recipe(own, parts)
+    except VaezooError:
+        raise
+    except ValueError as error:  # an objective, a schedule or a network refused its arguments
+        raise OptionError(f"{name}: {error}") from error
     if not isinstance(model, VAE):
         raise VaezooError(
             f"the recipe of {name!r} ({spec.target}, from {plugin.distribution} "

@@ -1,0 +1,213 @@
+"""Plugins: found lazily, each in isolation."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import vaezoo
+from vaezoo import registry
+from vaezoo.registry.specs import Spec, VariantSpec
+
+Install = Callable[..., Path]
+
+HOOK = """
+import vaezoo
+
+@vaezoo.hookimpl
+def vaezoo_specs():
+    yield vaezoo.VariantSpec(name="mine/tiny-vae", target="mine.model:tiny", summary="Tiny")
+"""
+MODEL = '''
+from dataclasses import dataclass
+import vaezoo
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    scale: float = 2.0
+    """A scale."""
+
+def tiny(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
+    objective = vaezoo.ELBO(options.scale)
+    return vaezoo.VAE(parts.encoder(), parts.decoder(), parts.prior(), objective=objective)
+'''
+
+
+def record(name: str) -> registry.lookup.Plugin:
+    return next(plugin for plugin in registry.plugins() if plugin.name == name)
+
+
+def test_a_third_partys_variant_is_like_any_other(install_plugin: Install) -> None:
+    install_plugin(
+        distribution="vaezoo-mine",
+        version="1.2",
+        entry_point="mine",
+        code={"mine/__init__.py": HOOK, "mine/model.py": MODEL},
+    )
+    assert "mine/tiny-vae" in vaezoo.list_variants()
+    assert vaezoo.list_variants("mine/*") == ["mine/tiny-vae"]
+    description = vaezoo.describe("mine/tiny-vae")
+    assert (description.distribution, description.version) == ("vaezoo-mine", "1.2")
+    model = vaezoo.create("mine/tiny-vae", scale=3, network="mlp", latent_dim=4)
+    assert model.config.plugin == {"distribution": "vaezoo-mine", "version": "1.2"}
+    with pytest.raises(vaezoo.OptionError, match="Did you mean 'scale'"):
+        vaezoo.create("mine/tiny-vae", scal=3)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import no_such_module_anywhere", "ModuleNotFoundError"),
+        ("raise RuntimeError('boom')", "boom"),
+        ("x = 1", "no function vaezoo_specs"),
+        (HOOK.replace("def vaezoo_specs", "def vaezoo_spec"), "unknown hook"),
+        (HOOK.replace("    yield", "    raise ValueError('oh')\n    yield"), "ValueError: oh"),
+        (HOOK.replace("yield vaezoo.VariantSpec(", "yield dict("), "none of VariantSpec"),
+        (HOOK.replace("mine/tiny-vae", "Tiny VAE"), "kebab-case"),
+        (HOOK.replace("mine.model:tiny", "no target"), "target"),
+        (HOOK.replace("mine/tiny-vae", "vae"), "already belongs to the plugin 'first-party'"),
+        (HOOK + HOOK.splitlines()[-1], "twice"),
+    ],
+)
+def test_a_broken_plugin_is_skipped_and_reported_and_the_rest_works(
+    install_plugin: Install, code: str, reason: str
+) -> None:
+    install_plugin(
+        distribution="vaezoo-bad", version="0.3", entry_point="bad", code={"bad.py": code}
+    )
+    with pytest.warns(vaezoo.PluginWarning) as caught:
+        assert {"vae", "beta-vae", "cvae"} <= set(vaezoo.list_variants())
+    (warning,) = caught
+    assert "vaezoo-bad 0.3" in str(warning.message)
+    assert "VAEZOO_DISABLE_PLUGINS=bad" in str(warning.message)
+    plugin = record("bad")
+    assert plugin.status == "broken"
+    assert reason in plugin.error
+    assert not plugin.specs
+    assert vaezoo.create("vae").config.plugin["distribution"] == "vaezoo"
+
+
+def test_a_target_that_does_not_exist_is_reported_when_it_is_used(
+    install_plugin: Install,
+) -> None:
+    install_plugin(distribution="vaezoo-mine", entry_point="mine", code={"mine/__init__.py": HOOK})
+    assert "mine/tiny-vae" in vaezoo.list_variants()
+    with pytest.raises(vaezoo.VaezooError, match=r"mine\.model:tiny"):
+        vaezoo.create("mine/tiny-vae")
+
+
+def test_a_target_that_is_no_vae_is_reported_when_it_is_used(install_plugin: Install) -> None:
+    wrong = MODEL.replace("return vaezoo.VAE(", "return print and dict(z=(").rstrip() + ")\n"
+    wrong = MODEL.split("    objective")[0] + "    return 'a model'\n"
+    install_plugin(
+        distribution="vaezoo-mine",
+        entry_point="mine",
+        code={"mine/__init__.py": HOOK, "mine/model.py": wrong},
+    )
+    with pytest.raises(vaezoo.VaezooError, match=r"returned str, not a vaezoo\.VAE"):
+        vaezoo.create("mine/tiny-vae")
+
+
+def test_a_missing_extra_is_named_with_how_to_get_it(install_plugin: Install) -> None:
+    hook = HOOK.replace('summary="Tiny"', 'summary="Tiny", requires=("no-such-dist",)')
+    install_plugin(
+        distribution="vaezoo-mine",
+        entry_point="mine",
+        code={"mine/__init__.py": hook, "mine/model.py": MODEL},
+    )
+    assert "mine/tiny-vae" in vaezoo.list_variants()
+    with pytest.raises(vaezoo.MissingRequirementError, match="pip install no-such-dist"):
+        vaezoo.create("mine/tiny-vae")
+
+
+def test_between_two_third_parties_the_first_in_order_keeps_a_name(
+    install_plugin: Install,
+) -> None:
+    for distribution, module in (("vaezoo-b", "b"), ("vaezoo-a", "a")):
+        hook = HOOK.replace("mine.model", f"{module}.model")
+        install_plugin(
+            distribution=distribution,
+            entry_point=module,
+            code={f"{module}/__init__.py": hook, f"{module}/model.py": MODEL},
+        )
+    with pytest.warns(vaezoo.PluginWarning, match="vaezoo-a"):
+        assert vaezoo.describe("mine/tiny-vae").distribution == "vaezoo-a"
+    assert record("b").status == "broken"
+
+
+@pytest.mark.parametrize("value", ["mine", "other, mine", "all"])
+def test_plugins_can_be_disabled(
+    install_plugin: Install, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("VAEZOO_DISABLE_PLUGINS", value)
+    install_plugin(distribution="vaezoo-mine", entry_point="mine", code={"mine/__init__.py": HOOK})
+    assert "mine/tiny-vae" not in vaezoo.list_variants()
+    assert ("vae" in vaezoo.list_variants()) == (value != "all")
+    assert record("mine").status == "disabled"
+
+
+def test_discovery_is_lazy_and_happens_once(install_plugin: Install) -> None:
+    folder = install_plugin(
+        distribution="vaezoo-slow",
+        entry_point="slow",
+        code={"slow.py": "import pathlib\npathlib.Path(__file__).with_suffix('.ran').touch()\n"},
+    )
+    assert not (folder / "slow.ran").exists()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        vaezoo.list_variants()
+        assert (folder / "slow.ran").exists()
+        (folder / "slow.ran").unlink()
+        vaezoo.list_variants()
+    assert not (folder / "slow.ran").exists()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import vaezoo", "import vaezoo; vaezoo.list_variants()", "import vaezoo_plugins"],
+)
+def test_neither_importing_nor_listing_imports_anything_heavy(statement: str) -> None:
+    script = (
+        f"{statement}\nimport sys\n"
+        "heavy = {'torch', 'numpy', 'tyro', 'torchvision', 'PIL', 'rich'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_importing_prints_nothing() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", "import vaezoo; vaezoo.create"], capture_output=True, check=True
+    )
+    assert result.stdout == b""
+    assert result.stderr == b""
+
+
+def test_every_public_name_is_there_and_listed() -> None:
+    for name in vaezoo.__all__:
+        assert getattr(vaezoo, name) is not None
+    assert set(vaezoo.__all__) == {*vaezoo._HOME, *vaezoo._SUBMODULES, "__version__"}
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = vaezoo.nonsense
+
+
+@pytest.mark.parametrize("name", ["vae", "beta-vae", "vendor/name", "a1/b2-c3"])
+def test_good_names(name: str) -> None:
+    assert VariantSpec(name=name, target=print).name == name
+
+
+@pytest.mark.parametrize("name", ["", "VAE", "beta_vae", "a/b/c", "-vae", "vae-", "a//b", 3])
+def test_bad_names(name: str) -> None:
+    with pytest.raises(ValueError, match="kebab-case"):
+        Spec(name=name, target=print)
+
+
+@pytest.mark.parametrize("target", ["module", "module:", ":name", "a:b:c", "../x:y", 3, None])
+def test_bad_targets(target: object) -> None:
+    with pytest.raises(ValueError, match="target"):
+        Spec(name="it", target=target)  # type: ignore[arg-type]
