@@ -1,0 +1,163 @@
+"""What users do with a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import vaezoo
+
+B, C, H, W, D = 3, 2, 6, 5, 4
+
+
+def make(name: str = "vae", **options: Any) -> vaezoo.VAE:
+    torch.manual_seed(0)
+    return vaezoo.create(name, input_shape=(C, H, W), latent_dim=D, **options)
+
+
+def batch() -> Tensor:
+    return torch.rand(B, C, H, W, generator=torch.Generator().manual_seed(1))
+
+
+def test_shapes_of_everything() -> None:
+    model, x = make(), batch()
+    assert model(x, samples=7).log_w.shape == (7, B)
+    assert model.encode(x).mean.shape == (B, D)
+    assert model.decode(torch.randn(7, B, D)).mean.shape == (7, B, C, H, W)
+    assert model.embed(x).shape == (B, D)
+    assert model.reconstruct(x).shape == (B, C, H, W)
+    assert model.sample(7).shape == (7, C, H, W)
+    assert model.interpolate(x[:2], x[1:], steps=7).shape == (2, 7, C, H, W)
+    assert model.traverse(x[:1], dims=[3, 1], steps=7).shape == (2, 7, C, H, W)
+    assert model.elbo(x).shape == (B,)
+    assert model.log_likelihood(x, samples=7).shape == (B,)
+
+
+def test_embedding_is_the_posterior_mean_and_reconstruction_its_decoding() -> None:
+    model, x = make(), batch()
+    assert torch.equal(model.embed(x), model.encode(x).mean)
+    assert torch.allclose(model.reconstruct(x), model.decode(model.embed(x)).mean)
+
+
+def test_an_interpolation_begins_and_ends_with_the_reconstructions() -> None:
+    model, x = make(), batch()
+    path = model.interpolate(x[:1], x[1:2], steps=5)[0]
+    assert torch.allclose(path[0], model.reconstruct(x[:1])[0], atol=1e-6)
+    assert torch.allclose(path[-1], model.reconstruct(x[1:2])[0], atol=1e-6)
+
+
+def test_a_traversal_moves_one_dimension_and_leaves_the_others() -> None:
+    model, x = make(), batch()
+    rows = model.traverse(x[:1], dims=[2], steps=3, limit=1.5)[0]
+    z = model.embed(x[:1])
+    for value, image in zip((-1.5, 0.0, 1.5), rows, strict=True):
+        moved = z.clone()
+        moved[0, 2] = value
+        assert torch.allclose(image, model.decode(moved).mean[0], atol=1e-6)
+
+
+def test_more_examples_than_a_piece_holds_give_the_same_as_few() -> None:
+    model = make()
+    x = torch.rand(2100, C, H, W)
+    assert torch.allclose(model.embed(x)[2050:], model.embed(x[2050:]), atol=1e-6)
+    assert model.elbo(x).shape == (2100,)
+    assert model.sample(2100).shape[0] == 2100
+
+
+def test_seeds_decide_and_leave_the_callers_random_state_alone() -> None:
+    model, x = make(), batch()
+    state = torch.get_rng_state()
+    assert torch.equal(model.sample(5, seed=1), model.sample(5, seed=1))
+    assert not torch.equal(model.sample(5, seed=1), model.sample(5, seed=2))
+    assert torch.equal(model.elbo(x, seed=1), model.elbo(x, seed=1))
+    assert torch.equal(
+        model.log_likelihood(x, samples=9, seed=1), model.log_likelihood(x, samples=9, seed=1)
+    )
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_methods_run_in_eval_mode_and_restore_each_modules_own() -> None:
+    model, x = make(), batch()
+    model.train()
+    model.encoder.eval()
+    seen = []
+    model.decoder.register_forward_hook(lambda module, *_: seen.append(module.training))
+    assert not model.reconstruct(x).requires_grad
+    assert seen == [False]
+    assert model.training
+    assert model.decoder.training
+    assert not model.encoder.training
+    assert model(x).log_px.requires_grad
+
+
+def test_uint8_images_are_scaled() -> None:
+    model = make()
+    x = torch.randint(0, 256, (B, C, H, W), dtype=torch.uint8)
+    assert torch.equal(model.embed(x), model.embed(x.float() / 255))
+
+
+def test_the_elbo_never_contains_beta() -> None:
+    plain, heavy = make("beta-vae", beta=1.0), make("beta-vae", beta=50.0)
+    assert torch.equal(plain.elbo(batch(), seed=0), heavy.elbo(batch(), seed=0))
+
+
+def test_the_bound_tightens_with_the_samples() -> None:
+    model = make()
+    x = batch().repeat(300, 1, 1, 1)
+    bounds = [model.log_likelihood(x, samples=k, seed=0).mean() for k in (1, 5, 50)]
+    assert bounds[0] < bounds[1] < bounds[2]
+    assert bounds[0].item() == pytest.approx(model.elbo(x, seed=0).mean().item(), abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.embed(torch.rand(B, C, W, H)), r"model takes \(B, 2, 6, 5\)"),
+        (lambda m: m.embed(torch.rand(C, H, W)), r"model takes"),
+        (lambda m: m.embed(torch.rand(0, C, H, W)), "no example"),
+        (lambda m: m.elbo(torch.rand(B, C, H, W) * 2), r"\[0, 1\]"),
+        (lambda m: m.decode(torch.rand(B, D + 1)), r"must be \(\.\.\., B, 4\)"),
+        (lambda m: m.decode(torch.rand(D)), r"must be \(\.\.\., B, 4\)"),
+        (lambda m: m.traverse(torch.rand(2, C, H, W)), "one example"),
+        (lambda m: m.traverse(torch.rand(1, C, H, W), dims=[4]), r"there are 0\.\.3"),
+    ],
+)
+def test_wrong_input_gets_one_clear_error(call: Any, message: str) -> None:
+    with pytest.raises(vaezoo.DataError, match=message):
+        call(make())
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (None, "pass y"),
+        (torch.tensor([0, 1, 6]), r"lies in 0\.\.6; this model takes int64 labels in 0\.\.5"),
+        (torch.tensor([0, 1, -1]), r"lies in -1\.\.1"),
+        (torch.tensor([0, 1]), r"shape \(2,\)"),
+        (torch.tensor([0.0, 1.0, 2.0]), "float32"),
+    ],
+)
+def test_wrong_labels_get_one_clear_error(y: Tensor | None, message: str) -> None:
+    model = make("cvae", num_classes=6)
+    for call in (model.embed, model.reconstruct, model.elbo):
+        with pytest.raises(vaezoo.DataError, match=message):
+            call(batch(), y)
+    with pytest.raises(vaezoo.DataError, match=message):
+        model.sample(3, y)
+
+
+def test_a_conditional_model_heeds_its_labels() -> None:
+    model = make("cvae", num_classes=6)
+    y = torch.tensor([0, 3, 5])
+    assert not torch.equal(model.sample(3, y, seed=0), model.sample(3, y.flip(0), seed=0))
+    assert model.traverse(batch()[:1], y=y[:1]).shape == (D, 11, C, H, W)
+    assert model.interpolate(batch(), batch().flip(0), y=y).shape == (B, 11, C, H, W)
+
+
+def test_the_objective_is_referred_to_but_not_owned() -> None:
+    model = make()
+    model.objective.critic = torch.nn.Linear(2, 2)
+    assert not [name for name, _ in model.named_parameters() if "critic" in name]
