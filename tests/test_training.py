@@ -485,10 +485,12 @@ def test_data_of_ones_own_splits_is_used_as_it_is() -> None:
 @pytest.mark.slow
 def test_compiled_and_eager_training_are_the_same() -> None:
     losses = []
+    validating = torch.distributions.Distribution._validate_args
     for execution in ("eager", "compiled"):
         history = vaezoo.fit(small(), images(), steps=12, execution=execution, **QUICK)
         losses.append(history.column("loss"))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert torch.distributions.Distribution._validate_args == validating
 
 
 @pytest.mark.gpu

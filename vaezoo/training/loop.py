@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vaezoo.batch import Batch
 from vaezoo.data import Data, TrainingBatches
@@ -40,6 +41,7 @@ def training(model: VAE, config: Resolved) -> Iterator[None]:
     folded = [m for m in model.modules() if isinstance(m, Folded)]
     modes = {m: m.training for m in model.modules()}
     devices = [device] if device.type == "cuda" else []
+    validating = Distribution._validate_args  # type: ignore[attr-defined]  # no public getter
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(config.seed)
         model.train()
@@ -53,6 +55,8 @@ def training(model: VAE, config: Resolved) -> Iterator[None]:
                 f.autocast = None
             for module, mode in modes.items():
                 module.training = mode
+            # torch.compile switches validation off for the whole process when first used.
+            Distribution.set_default_validate_args(validating)
 
 
 class Run:

@@ -1,0 +1,102 @@
+"""Running the kit: over one variant, or under pytest over all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from vaezoo.errors import OptionError, did_you_mean
+from vaezoo.registry import VariantSpec, list_variants, lookup
+from vaezoo.testing.catalogue import CHECKS
+from vaezoo.testing.report import ConformanceError, Failure, Report
+from vaezoo.testing.subject import Subject
+
+NONE: Mapping[str, Any] = {}
+
+
+def check_variant(
+    name: str,
+    *,
+    expected_exceptions: Mapping[str, str] = NONE,
+    only: Iterable[str] | None = None,
+    **create_options: Any,
+) -> Report:
+    """Hold a variant against every check, or against those named in ``only``.
+
+    expected_exceptions: checks that it need not pass, by name, each with the reason; such a
+    check that passes nevertheless is reported as passed. create_options: what ``create`` takes;
+    the kit's own sizes stand in for what is missing.
+
+    Raises ConformanceError, with all failures; UnknownVariantError; MissingRequirementError;
+    OptionError for the name of a check that there is none of.
+    """
+    _known(expected_exceptions)
+    chosen = [*CHECKS] if only is None else _known(only)
+    subject = Subject(name, **create_options)
+    if subject.spec.missing():
+        lookup.recipe(subject.spec)  # says how to get it
+    report = Report()
+    failures: list[Failure] = []
+    for check in chosen:
+        try:
+            CHECKS[check](subject)
+        except ConformanceError as error:
+            if check in expected_exceptions:
+                report.excepted[check] = expected_exceptions[check]
+            else:
+                failures += error.failures
+                if check == "create":  # all others would say the same
+                    break
+        else:
+            report.passed.append(check)
+    if failures:
+        raise ConformanceError(name, failures)
+    return report
+
+
+def parametrize_checks(
+    pattern: str = "*",
+    *,
+    options: Mapping[str, Mapping[str, Any]] = NONE,
+    expected_exceptions: Mapping[str, Mapping[str, str]] = NONE,
+) -> Callable[[Callable[..., None]], Any]:
+    """A pytest parametrisation: one test for each check of each variant that matches ``pattern``.
+
+        @vaezoo.testing.parametrize_checks("mine/*")
+        def test_variant(check):
+            check()
+
+    options: of ``create``, by variant. expected_exceptions: by variant, then by check, the
+    reason. A variant that lacks a package is skipped.
+    """
+    import pytest
+
+    parameters = []
+    for name in list_variants(pattern):
+        subject = Subject(name, **options.get(name, NONE))
+        excepted = expected_exceptions.get(name, NONE)
+        _known(excepted)
+        missing = lookup.find(VariantSpec, name).missing()
+        for check in CHECKS.values():
+            marks = []
+            if missing:
+                marks.append(pytest.mark.skip(reason=f"needs {', '.join(missing)}"))
+            if check.name in excepted:
+                reason = excepted[check.name]
+                marks.append(pytest.mark.xfail(reason=reason, raises=ConformanceError))
+            run = _bind(check, subject)
+            parameters.append(pytest.param(run, id=f"{name}-{check.name}", marks=marks))
+    return pytest.mark.parametrize("check", parameters)
+
+
+def _bind(check: Callable[[Subject], None], subject: Subject) -> Callable[[], None]:
+    return lambda: check(subject)
+
+
+def _known(names: Iterable[str]) -> list[str]:
+    """The names, in the order of CHECKS. Raises OptionError for one that is none."""
+    names = [*names]
+    for name in names:
+        if name not in CHECKS:
+            raise OptionError(f"the kit has no check {name!r}.{did_you_mean(name, CHECKS)}")
+    return [name for name in CHECKS if name in names]
