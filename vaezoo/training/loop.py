@@ -41,7 +41,7 @@ def training(model: VAE, config: Resolved) -> Iterator[None]:
     folded = [m for m in model.modules() if isinstance(m, Folded)]
     modes = {m: m.training for m in model.modules()}
     devices = [device] if device.type == "cuda" else []
-    validating = Distribution._validate_args  # type: ignore[attr-defined]  # no public getter
+    validating = Distribution._validate_args  # there is no public getter
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(config.seed)
         model.train()
