@@ -125,6 +125,8 @@ def score_function(phase: Phase) -> Callable[[VAE, Batch, Weights], Scored]:
         values = torch.stack([value.detach().float() for value in figures.values()])
         return loss, values, tuple(figures), terms.state
 
+    # torch counts recompilations by code object, and gives up after a few: one for each model.
+    score.__code__ = score.__code__.replace()
     return score
 
 
@@ -142,7 +144,7 @@ def compiled(
         try:
             result = fast(model, batch, weights)
         except Exception as error:  # whatever the compiler raises
-            reason = str(error).strip().splitlines()[0]
+            reason = " ".join(str(error).split())[:500]
             logger.warning("phase %r runs eagerly, it cannot be compiled: %s", name, reason)
             chosen.append(score)
             return score(model, batch, weights)
