@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vaezoo import data, heads, networks, objectives, pictures, priors, schedules, testing
+    from vaezoo.assembly import Parts
     from vaezoo.batch import Batch
     from vaezoo.errors import (
         CheckpointError,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from vaezoo.trace import Site, Trace, register_kl
     from vaezoo.training import History, Trainer, TrainingConfig, fit
     from vaezoo.weights import load, save
-    from vaezoo.zoo import Parts, create, describe
+    from vaezoo.zoo import create, describe
 
 __all__ = [
     "ELBO",
@@ -107,6 +108,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "vaezoo.assembly": ("Parts",),
     "vaezoo.batch": ("Batch",),
     "vaezoo.errors": (
         "CheckpointError",
@@ -145,7 +147,7 @@ _MODULES = {
     "vaezoo.trace": ("Site", "Trace", "register_kl"),
     "vaezoo.training": ("History", "Trainer", "TrainingConfig", "fit"),
     "vaezoo.weights": ("load", "save"),
-    "vaezoo.zoo": ("Parts", "create", "describe"),
+    "vaezoo.zoo": ("create", "describe"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 _SUBMODULES = (

@@ -2,73 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import nn
 
-from vaezoo.errors import OptionError, VaezooError
-from vaezoo.heads import Head, PredictedSigma
+from vaezoo.assembly import Component, Parts, SharedOptions
+from vaezoo.errors import OptionError, UnknownVariantError, VaezooError, did_you_mean
 from vaezoo.model import VAE
-from vaezoo.networks.layers import Direction
 from vaezoo.options import Option, build, options_class, options_of, to_json
-from vaezoo.parts import Folded, NetworkDecoder, NetworkEncoder
 from vaezoo.registry import lookup
-from vaezoo.registry.specs import (
-    SPECS,
-    LikelihoodSpec,
-    NetworkSpec,
-    PriorSpec,
-    Spec,
-    VariantSpec,
-)
-
-P = TypeVar("P", bound=Spec)
-Component = str | Mapping[str, Any] | Any
-"""A component by name, by name and options ``{"name": "mlp", "hidden": [400]}``, or by an
-instance of its options class."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SharedOptions:
-    """What every variant can be given beside its own options."""
-
-    input_shape: tuple[int, ...] = (1, 28, 28)
-    """Shape of one example: (C, H, W) for images, (D,) for vectors."""
-    latent_dim: int = 16
-    """How many numbers one z holds."""
-    num_classes: int | None = None
-    """How many labels there are, for models that are conditioned on them."""
-    network: str | None = None
-    """Network of encoder and decoder. Default: conv for images of 32 pixels and more, else mlp."""
-    likelihood: str | None = None
-    """p(x|z). Default: bernoulli for images, gaussian for vectors."""
-    prior: str | None = None
-    """p(z). Default: the variant's own, mostly standard-normal."""
-
-    def __post_init__(self) -> None:
-        if not self.input_shape or any(size < 1 for size in self.input_shape):
-            raise ValueError(f"input_shape must be (C, H, W) or (D,), not {self.input_shape!r}")
-        if self.latent_dim < 1:
-            raise ValueError(f"latent_dim must be positive, not {self.latent_dim}")
-        if self.num_classes is not None and self.num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, not {self.num_classes}")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A component that was chosen: its spec, and its options."""
-
-    spec: Spec
-    options: Any
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return lookup.recipe(self.spec)(self.options, *args, **kwargs)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"name": self.spec.name, **to_json(self.options)}
+from vaezoo.registry.specs import SPECS, VariantSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,160 +33,6 @@ class ModelConfig:
     def rebuildable(self) -> bool:
         """Whether no part was a module of the user's own."""
         return None not in self.parts.values()
-
-
-class Parts:
-    """What a recipe builds a model from: the caller's choices, or the defaults.
-
-    Whatever the caller chose must be used by the recipe; ``create`` refuses what is left over.
-    """
-
-    def __init__(
-        self,
-        owner: str,
-        shared: SharedOptions,
-        chosen: Mapping[str, Any],
-        offered_classes: int | None = None,
-    ) -> None:
-        self._owner = owner
-        self._shared = shared
-        self._classes = offered_classes if shared.num_classes is None else shared.num_classes
-        self._chosen = {name: value for name, value in chosen.items() if value is not None}
-        self._used: dict[str, Any] = {}
-        self._numbers: dict[str, Any] = {"input_shape": list(shared.input_shape)}
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shape of one example."""
-        return self._shared.input_shape
-
-    @property
-    def latent_dim(self) -> int:
-        """How many numbers one z holds."""
-        self._numbers["latent_dim"] = self._shared.latent_dim
-        return self._shared.latent_dim
-
-    @property
-    def num_classes(self) -> int:
-        """How many labels there are. Raises OptionError unless the caller said so."""
-        if self._classes is None:
-            raise OptionError(
-                f"{self._owner} is conditioned on labels: it needs data that have them, and "
-                f"num_classes, how many there are"
-            )
-        self._numbers["num_classes"] = self._classes
-        return self._classes
-
-    def encoder(self, *, conditional: bool = False) -> nn.Module:
-        """q(z|x), or q(z|x,y) if conditional: a diagonal normal."""
-        if (module := self._module("encoder")) is not None:
-            return module
-        head = PredictedSigma((self.latent_dim,))
-        classes = self.num_classes if conditional else None
-        network = self.network(
-            self.input_shape, head.input_shape, context_dim=classes or 0, direction="down"
-        )
-        return NetworkEncoder(network, head, num_classes=classes)
-
-    def decoder(self, *, conditional: bool = False) -> nn.Module:
-        """p(x|z), or p(x|z,y) if conditional."""
-        if (module := self._module("decoder")) is not None:
-            return module
-        head = self.head()
-        classes = self.num_classes if conditional else None
-        network = self.network(
-            (self.latent_dim,), head.input_shape, context_dim=classes or 0, direction="up"
-        )
-        return NetworkDecoder(network, head, num_classes=classes)
-
-    def prior(self, default: Component = "standard-normal") -> nn.Module:
-        """p(z), the variant's default unless the caller chose one."""
-        if isinstance(self._chosen.get("prior"), nn.Module):
-            self._used["prior"] = None
-            return self._chosen["prior"]  # type: ignore[no-any-return]
-        return self._component("prior", PriorSpec, default)(self)  # type: ignore[no-any-return]
-
-    def network(
-        self,
-        input_shape: tuple[int, ...],
-        output_shape: tuple[int, ...],
-        *,
-        context_dim: int = 0,
-        direction: Direction,
-    ) -> Folded:
-        """A network of the chosen kind, over any leading dimensions."""
-        image = self.input_shape if len(self.input_shape) == 3 else (0, 0, 0)
-        default = "conv" if min(image[1:]) >= 32 else "mlp"
-        network = self._component("network", NetworkSpec, default)(
-            input_shape=input_shape,
-            output_shape=output_shape,
-            context_dim=context_dim,
-            direction=direction,
-        )
-        return Folded(network, event_ndim=len(input_shape))
-
-    def head(self, event_shape: tuple[int, ...] | None = None) -> Head:
-        """The head of the chosen likelihood, over examples unless told otherwise."""
-        default = "bernoulli" if len(self.input_shape) == 3 else "gaussian"
-        choice = self._component("likelihood", LikelihoodSpec, default)
-        return choice(event_shape or self.input_shape)  # type: ignore[no-any-return]
-
-    def _module(self, name: str) -> nn.Module | None:
-        module = self._chosen.get(name)
-        if module is None:
-            return None
-        if not isinstance(module, nn.Module):
-            raise OptionError(
-                f"{name} must be a module that returns a distribution, not {module!r}; "
-                f"choose a network by its name with network=..."
-            )
-        self._used[name] = None
-        return module
-
-    def _component(self, slot: str, kind: type[Spec], default: Component) -> Choice:
-        choice = choose(kind, self._chosen.get(slot, default))
-        self._used[slot] = choice.to_json()
-        return choice
-
-    def finish(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The numbers and parts that were used. Raises OptionError for what was not."""
-        unused = [name for name in self._chosen if name not in self._used]
-        if self._shared.num_classes is not None and "num_classes" not in self._numbers:
-            unused.append("num_classes")
-        if unused:
-            raise OptionError(
-                f"{self._owner} makes no use of {', '.join(sorted(unused))} here: leave it out"
-            )
-        return self._numbers, self._used
-
-
-def choose(kind: type[Spec], value: Component) -> Choice:
-    """The component that ``value`` stands for.
-
-    Raises UnknownComponentError or OptionError, with the nearest match and what exists.
-    """
-    if isinstance(value, str):
-        value = {"name": value}
-    if isinstance(value, Mapping):
-        options = dict(value)
-        name = options.pop("name", None)
-        if not isinstance(name, str):
-            raise OptionError(f"a {kind.kind} needs a name, as in {{'name': ..., options}}")
-        spec = lookup.find(kind, name)
-        cls = options_class(lookup.recipe(spec))
-        return Choice(spec, build(cls, options, f"{kind.kind} {name!r}"))
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for spec, _ in lookup.specs(kind):
-            if not spec.missing() and options_class(lookup.recipe(spec)) is type(value):
-                return Choice(spec, build(type(value), _fields(value), spec.name))
-    raise OptionError(
-        f"a {kind.kind} is chosen by name or by its options, not by {value!r}. "
-        f"Available: {', '.join(lookup.names(kind))}."
-    )
-
-
-def _fields(options: Any) -> dict[str, Any]:
-    return {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
 
 
 def create(
@@ -331,7 +122,8 @@ class Description:
 def describe(name: str) -> Description:
     """Summary, paper, options with defaults and meaning, plugin and version.
 
-    ``name`` is a variant's or a component's. Raises UnknownVariantError.
+    ``name`` is a variant's or a component's. One that needs a package which is not installed
+    is described without its options. Raises UnknownVariantError.
     """
     found = [
         (spec, plugin)
@@ -339,15 +131,18 @@ def describe(name: str) -> Description:
         for spec, plugin in lookup.specs(kind)
         if spec.name == name
     ]
-    spec, plugin = found[0] if found else lookup.find_with_plugin(VariantSpec, name)
-    recipe = lookup.recipe(spec)
+    if not found:
+        known = {spec.name for kind in SPECS for spec, _ in lookup.specs(kind)}
+        raise UnknownVariantError(f"unknown name {name!r}.{did_you_mean(name, known)}")
+    spec, plugin = found[0]
+    options = () if spec.missing() else options_of(options_class(lookup.recipe(spec)))
     variant = isinstance(spec, VariantSpec)
     return Description(
         name=spec.name,
         kind=spec.kind,
         summary=spec.summary,
         paper=spec.paper if isinstance(spec, VariantSpec) else "",
-        options=options_of(options_class(recipe)),
+        options=options,
         shared=options_of(SharedOptions) if variant else (),
         requires=spec.requires,
         plugin=plugin.name,

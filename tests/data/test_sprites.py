@@ -158,13 +158,13 @@ def test_moving_leaves_the_original_where_it_was() -> None:
 def test_the_splits_are_fixed_and_cover_all_images_once() -> None:
     data = sprites(SpritesOptions(), None)
     sizes = {name: len(split) for name, split in data.splits().items()}
-    assert sizes == {"train": 717_280, "validation": 10_000, "test": 10_000}
+    assert sizes == {"train": 730_280, "validation": 2_000, "test": 5_000}
     splits: list[Any] = [data.test, data.validation, data.train]
     everything = torch.cat([split.indices for split in splits])
     assert everything[:3].tolist() == [366487, 137641, 362432]
     assert len(torch.unique(everything)) == 737_280
     assert data.classes == SHAPES
-    assert data.description["options"] == {"validation": 10_000, "test": 10_000}
+    assert data.description["options"] == {"validation": 2_000, "test": 5_000}
 
 
 def test_the_sizes_of_the_splits_can_be_chosen() -> None:

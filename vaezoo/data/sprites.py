@@ -153,9 +153,9 @@ def _heart(u: Tensor, v: Tensor, side: Tensor) -> Tensor:
 class SpritesOptions:
     """How the images are split."""
 
-    validation: int = 10_000
+    validation: int = 2_000
     """Images held out for validation; 0 for none."""
-    test: int = 10_000
+    test: int = 5_000
     """Images held out for the test; 0 for none."""
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vaezoo.assembly import choose
 from vaezoo.batch import Batch
 from vaezoo.checks import check_source
 from vaezoo.data import Binarization, Data, Source, as_data, evaluation_batches
@@ -19,7 +20,6 @@ from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
 from vaezoo.options import NoOptions
 from vaezoo.registry.specs import MetricSpec
-from vaezoo.zoo import choose
 
 BATCH = 1000
 

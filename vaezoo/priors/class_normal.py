@@ -14,7 +14,7 @@ from vaezoo.options import NoOptions
 from vaezoo.parts import Prior
 
 if TYPE_CHECKING:
-    from vaezoo.zoo import Parts
+    from vaezoo.assembly import Parts
 
 
 class ClassNormal(Prior):

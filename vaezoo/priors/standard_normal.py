@@ -13,7 +13,7 @@ from vaezoo.options import NoOptions
 from vaezoo.parts import Prior
 
 if TYPE_CHECKING:
-    from vaezoo.zoo import Parts
+    from vaezoo.assembly import Parts
 
 
 class StandardNormal(Prior):

@@ -59,15 +59,17 @@ class Live:
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as RichProgress
 
         self.console = Console(stderr=True)
+        # The bar takes what the text leaves, so that 80 columns hold all figures.
         self.bar = RichProgress(
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+            BarColumn(bar_width=None),
             TextColumn("{task.fields[figures]}"),
             console=self.console,
+            expand=True,
         )
         self.task = self.bar.add_task("train", figures="")
 
@@ -78,7 +80,7 @@ class Live:
     def record(self, record: Mapping[str, Any]) -> None:
         if record["split"] == "train":
             figures = (
-                f"{summary(record)}  {record['images_per_second']:,.0f} images/s  "
+                f"{summary(record, digits=1)} {record['images_per_second']:,.0f} images/s "
                 f"{duration(record['seconds_left'])} left"
             )
             self.bar.update(self.task, completed=record["step"], figures=figures)
@@ -101,11 +103,12 @@ def make_progress(show: bool) -> Progress:
     return Live() if sys.stderr.isatty() else Lines(sys.stderr)
 
 
-def summary(record: Mapping[str, Any]) -> str:
+def summary(record: Mapping[str, Any], *, digits: int = 2) -> str:
     """The figures of a record in nats: ELBO, reconstruction and KL, or the loss alone."""
-    names = {"elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL"}
-    shown = [f"{label} {record[name]:,.2f}" for name, label in names.items() if name in record]
-    return "  ".join(shown or [f"loss {record['loss']:,.4g}"])
+    short = digits < 2
+    names = {"elbo": "ELBO", "reconstruction": "recon" if short else "reconstruction", "kl": "KL"}
+    figures = [f"{label} {record[n]:,.{digits}f}" for n, label in names.items() if n in record]
+    return (" " if short else "  ").join(figures or [f"loss {record['loss']:,.4g}"])
 
 
 def duration(seconds: float) -> str:

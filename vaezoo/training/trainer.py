@@ -95,7 +95,7 @@ class Trainer:
             history = Run(model, splits, config, folder, reporter).train(resume=resume)
         if folder is not None:
             reporter.message("measuring, and drawing pictures ...")
-            folder.write_figures(measure(model, splits, config.binarization))
+            figures = measure(model, splits, config.binarization)
             draw(
                 model,
                 splits,
@@ -103,6 +103,7 @@ class Trainer:
                 binarization=config.binarization,
                 records=history.records,
             )
+            folder.write_figures(figures)  # last: their file says that the run is finished
         return history
 
     def resume(self, model: VAE, data: Any, *, out: str | Path, **arguments: Any) -> History:

@@ -1,0 +1,120 @@
+"""``vaezoo list``, ``describe``, ``plugins`` and ``check``."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from vaezoo.errors import VaezooError
+from vaezoo.registry import list_variants
+
+
+def test_list_shows_every_variant_with_its_summary(vaezoo):
+    lines = vaezoo("list").out.splitlines()
+    assert [line.split()[0] for line in lines] == list_variants()
+    assert any(line.endswith("Weighs the KL by beta, for disentangled latents") for line in lines)
+
+
+def test_list_takes_a_pattern(vaezoo):
+    assert [line.split()[0] for line in vaezoo("list", "tiny/*").out.splitlines()] == [
+        "tiny/needy",
+        "tiny/strict",
+    ]
+
+
+def test_list_marks_what_needs_another_package(vaezoo):
+    marked = [line for line in vaezoo("list").out.splitlines() if "not installed" in line]
+    assert len(marked) == 1
+    assert marked[0].startswith("tiny/needy")
+    assert marked[0].endswith("(not installed: pip install no-such-distribution)")
+
+
+def test_describe_tells_all_of_a_variant(vaezoo):
+    text = vaezoo("describe", "beta-vae").out
+    for part in ("Higgins et al. 2017", "first-party, of vaezoo", "beta ", "float", "4.0"):
+        assert part in text
+    for shared in ("input_shape", "latent_dim", "network", "How many numbers one z holds."):
+        assert shared in text
+    assert "required" in vaezoo("describe", "tiny/strict").out
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("mlp", "hidden"),
+        ("gaussian", "'optimal'"),
+        ("sprites", "10000"),
+        ("bernoulli", "likelihood"),
+    ],
+)
+def test_describe_tells_of_components_too(vaezoo, name, part):
+    text = vaezoo("describe", name).out
+    assert part in text
+    assert "every variant" not in text
+
+
+def test_tables_in_a_pipe_cut_no_name_off(vaezoo):
+    text = vaezoo("plugins").out
+    assert "tiny_vaezoo" in text
+    assert "tiny-vaezoo" in text
+    assert "…" not in text + vaezoo("describe", "vae").out
+
+
+def test_plugins_tells_where_what_comes_from(vaezoo):
+    found = {plugin["name"]: plugin for plugin in json.loads(vaezoo("plugins", "--json").out)}
+    assert found["tiny_vaezoo"] == {
+        "name": "tiny_vaezoo",
+        "distribution": "tiny-vaezoo",
+        "version": "1.5",
+        "status": "ok",
+        "error": "",
+        "what_to_do": "",
+        "brings": {
+            "dataset": ["tiny", "tiny-unlabelled", "tiny-rows", "tiny-wide"],
+            "variant": ["tiny/needy", "tiny/strict"],
+        },
+    }
+    assert "vae" in found["first-party"]["brings"]["variant"]
+
+
+def test_plugins_tells_what_is_disabled(vaezoo, monkeypatch):
+    monkeypatch.setenv("VAEZOO_DISABLE_PLUGINS", "tiny_vaezoo")
+    text = vaezoo("plugins").out
+    assert "disabled" in text
+    assert "To use it, take it out of $VAEZOO_DISABLE_PLUGINS." in text
+
+
+def test_check_lists_what_passed(vaezoo, monkeypatch):
+    class Report:
+        passed = ("loss", "seeds")
+
+    monkeypatch.setattr("vaezoo.testing.check_variant", lambda name: Report())
+    assert vaezoo("check", "vae").out == "ok  loss\nok  seeds\nvae: all 2 checks passed\n"
+
+
+def test_check_lists_what_failed(vaezoo, monkeypatch):
+    from vaezoo.testing import ConformanceError
+
+    class Failed(ConformanceError):
+        def __init__(self) -> None:
+            VaezooError.__init__(self)
+
+        def __str__(self) -> str:
+            return "'vae' fails 1 check\n\nloss: it is wrong\n  expected 1"
+
+    def fail(name):
+        raise Failed
+
+    monkeypatch.setattr("vaezoo.testing.check_variant", fail)
+    result = vaezoo("check", "vae")
+    assert result.code == 2
+    assert result.out == "loss: it is wrong\n  expected 1\n"
+    assert result.err == "vaezoo: error: 'vae' fails 1 check\n"
+
+
+@pytest.mark.slow
+def test_check_runs_the_real_checks(vaezoo):
+    result = vaezoo("check", "vae")
+    assert result.code == 0, result.err
+    assert "ok  loss" in result.out

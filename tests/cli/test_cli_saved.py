@@ -1,0 +1,152 @@
+"""``vaezoo eval``, ``sample``, ``reconstruct`` and ``traverse``, of runs and of bare models."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import vaezoo as zoo
+
+
+def size(path):
+    """Width and height of a picture."""
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def figures(result):
+    assert result.code == 0, result.err
+    return json.loads(result.out)
+
+
+def test_eval_of_a_run_repeats_the_figures_that_it_ended_with(vaezoo, trained):
+    found = figures(vaezoo("eval", trained["vae"], "--json"))
+    assert found == json.loads((trained["vae"] / "figures.json").read_text())
+    assert (found["data"], found["split"], found["binarization"]) == ("tiny", "test", "dynamic")
+
+
+def test_eval_shows_a_table(vaezoo, trained):
+    text = vaezoo("eval", trained["vae"]).out
+    assert text.startswith("tiny, test: 16 examples; binarization dynamic; seed 0\n")
+    assert [line.split()[0] for line in text.splitlines()[1:]] == [
+        "elbo",
+        "reconstruction",
+        "kl",
+        "bits-per-dim",
+    ]
+
+
+def test_eval_takes_data_split_binarization_metrics_and_seed(vaezoo, trained):
+    line = "--split validation --binarization none --metrics elbo log-likelihood --seed 3 --json"
+    found = figures(vaezoo("eval", trained["vae"], *line.split()))
+    assert (found["split"], found["examples"], found["seed"]) == ("validation", 16, 3)
+    assert found["binarization"] == "none"
+    assert found["log_likelihood"] >= found["elbo"]
+    other = figures(vaezoo("eval", trained["vae"], "--data", "tiny-unlabelled", "--json"))
+    assert other["data"] == "tiny-unlabelled"
+    assert other["binarization"] == "dynamic"
+
+
+def test_flags_may_come_before_the_model(vaezoo, trained):
+    assert figures(vaezoo("eval", "--json", trained["vae"]))
+
+
+def test_a_bare_model_needs_data(vaezoo, trained):
+    model = trained["vae"] / "model"
+    for command in ("eval", "reconstruct", "traverse"):
+        assert "--data" in vaezoo(command, model).error
+    found = figures(vaezoo("eval", model / "model.safetensors", "--data", "tiny", "--json"))
+    assert found["binarization"] == "none"
+
+
+def test_data_must_fit_the_model(vaezoo, trained):
+    for command in ("eval", "reconstruct", "traverse"):
+        error = vaezoo(command, trained["vae"], "--data", "tiny-wide").error
+        assert "1, 32, 36)" in error
+        assert "1, 8, 8)" in error
+    assert "have none" in vaezoo("eval", trained["cvae"], "--data", "tiny-unlabelled").error
+    assert "split" in vaezoo("eval", trained["vae"], "--split", "tset").error
+
+
+@pytest.mark.parametrize("command", ["sample", "reconstruct", "traverse"])
+@pytest.mark.parametrize("variant", ["vae", "cvae"])
+def test_pictures_go_to_the_run_or_to_this_folder_or_where_they_are_told(
+    vaezoo, trained, tmp_path, command, variant
+):
+    name = {"sample": "samples", "reconstruct": "reconstructions", "traverse": "traversals"}
+    run = tmp_path / "run"
+    shutil.copytree(trained[variant], run)
+    shutil.rmtree(run / "samples")
+    picture = f"{name[command]}.png"
+    assert vaezoo(command, run).out == f"{run / 'samples' / picture}\n"
+    data = [] if command == "sample" else ["--data", "tiny"]
+    assert vaezoo(command, run / "model", *data).out == f"{picture}\n"
+    assert vaezoo(command, run, "--out", "new/x.png").out == "new/x.png\n"
+    for written in (run / "samples" / picture, picture, "new/x.png"):
+        assert size(written)[0] > 100
+
+
+def test_sample_draws_one_class_if_told_so(vaezoo, trained):
+    out = vaezoo("sample", trained["cvae"], "--label", 2, "--n", 5).out
+    assert out == f"{trained['cvae'] / 'samples' / 'samples-of-2.png'}\n"
+    assert (
+        "--label must lie in 0..2, not 3" in vaezoo("sample", trained["cvae"], "--label", 3).error
+    )
+    assert "takes no labels" in vaezoo("sample", trained["vae"], "--label", 0).error
+
+
+def test_samples_depend_on_their_seed_alone(vaezoo, trained):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        vaezoo("sample", trained["vae"], "--n", 4, "--seed", seed, "--out", f"{name}.png")
+    a, b, c = (Path(f"{name}.png").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_more_samples_and_dimensions_make_a_larger_picture(vaezoo, trained):
+    sizes = {}
+    for n in (4, 40):
+        vaezoo("reconstruct", trained["vae"], "--n", n, "--out", "r.png")
+        sizes[n] = size("r.png")
+    assert sizes[40] != sizes[4]
+    for dims in ([0], [1, 0]):
+        vaezoo("traverse", trained["vae"], "--dims", *dims, "--steps", 3, "--out", "t.png")
+        sizes[len(dims)] = size("t.png")
+    assert sizes[2][1] > sizes[1][1]
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("--index 16", "--index must lie in 0..15, not 16"),
+        ("--dims 2", "no latent dimension [2]: there are 0..1"),
+        ("--steps 1", "steps >= 2"),
+        ("--limit 0", "limit > 0"),
+    ],
+)
+def test_traverse_refuses_what_is_not_there(vaezoo, trained, line, hint):
+    assert hint in vaezoo("traverse", trained["vae"], *line.split()).error
+
+
+def test_a_run_on_data_without_a_name_asks_for_data(vaezoo, tmp_path):
+    import torch
+
+    model = zoo.create("vae", input_shape=(1, 8, 8), latent_dim=2)
+    x = torch.rand(32, 1, 8, 8)
+    zoo.fit(model, x, steps=1, batch_size=8, out=tmp_path / "own", progress=False)
+    error = vaezoo("eval", tmp_path / "own").error
+    assert "'Tensor'" in error
+    assert "--data" in error
+    assert "none that vaezoo knows" in vaezoo("train", "--resume", "--out", tmp_path / "own").error
+    assert figures(vaezoo("eval", tmp_path / "own", "--data", "tiny", "--json"))
+
+
+def test_vectors_have_no_pictures(vaezoo):
+    line = "train vae --data tiny-rows --steps 2 --batch-size 8 --model.latent-dim 2"
+    assert vaezoo(*line.split()).code == 0
+    for command in ("sample", "reconstruct", "traverse"):
+        assert "Cannot draw" in vaezoo(command, "runs/vae-tiny-rows").error

@@ -1,0 +1,214 @@
+"""``vaezoo train``: what a line asks for, what it leaves behind, and how it goes on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from cli_helpers import SMALL, process
+
+import vaezoo as zoo
+from vaezoo.cli import defaults
+from vaezoo.cli.plan import make_plan
+
+DAMAGED = '{"model": {}, "data": {}, "training": {}}'
+TINY = ["--data", "tiny", *SMALL]
+
+
+def config(folder):
+    return json.loads((Path(folder) / "config.json").read_text())
+
+
+def planned(*argv):
+    """What a line asks for: training, and model options."""
+    plan = make_plan([str(argument) for argument in argv])
+    return plan.training, plan.options
+
+
+def test_a_run_ends_with_a_model_its_figures_and_its_pictures(vaezoo):
+    result = vaezoo("train", "vae", *TINY)
+    assert result.code == 0
+    run = Path("runs/vae-tiny")
+    assert "tiny, test: 16 examples" in result.out
+    for name in ("elbo", "reconstruction", "kl"):
+        assert any(line.startswith(name) for line in result.out.splitlines())
+    assert f"model     {run / 'model'}" in result.out
+    for picture in ("reconstructions", "samples", "traversals", "training_curve"):
+        assert f"picture   {run / 'samples' / picture}.png" in result.out
+        assert (run / "samples" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
+    assert zoo.load(run).input_shape == (1, 8, 8)
+    assert "step 3/3" in result.err
+    assert "step 3/3" not in result.out
+
+
+def test_the_data_decide_the_shape_and_the_classes(vaezoo):
+    assert vaezoo("train", "vae", "--data", "tiny-rows", *SMALL).code == 0
+    model = config("runs/vae-tiny-rows")["model"]
+    assert model["shared"] == {"input_shape": [5], "latent_dim": 2}
+    assert vaezoo("train", "cvae", *TINY).code == 0
+    assert config("runs/cvae-tiny")["model"]["shared"]["num_classes"] == 3
+
+
+def test_flags_reach_the_model_and_its_parts(vaezoo):
+    flags = "--model.beta 0.5 --model.network mlp --model.network.hidden 7 5 --model.network.gated"
+    flags += " --model.likelihood gaussian --model.likelihood.sigma optimal"
+    assert vaezoo("train", "beta-vae", *TINY, *flags.split()).code == 0
+    model = config("runs/beta-vae-tiny")["model"]
+    assert model["options"]["beta"] == 0.5
+    assert model["parts"]["network"] == {
+        "name": "mlp",
+        "hidden": [7, 5],
+        "activation": "relu",
+        "gated": True,
+    }
+    assert model["parts"]["likelihood"]["sigma"] == "optimal"
+
+
+def test_a_parts_options_without_its_name_are_those_of_the_default_part():
+    line = ["vae", "--model.network.hidden", "7"]
+    assert planned(*line, "--data", "tiny")[1]["network"]["name"] == "mlp"
+    wide = planned(*line, "--data", "tiny-wide", "--model.network.channels=3")[1]["network"]
+    assert wide["name"] == "conv"
+    assert (wide["hidden"], wide["channels"]) == ((7,), (3,))
+    learned = ["cvae", "--data", "tiny", "--model.learned-prior"]
+    assert "prior" not in planned(*learned)[1]
+
+
+def test_required_options_and_switches_have_flags():
+    line = ["tiny/strict", "--data", "tiny", "--model.weight", "2", "--model.no-flag"]
+    assert planned(*line)[1].items() >= {"weight": 2.0, "flag": False}.items()
+
+
+def test_the_default_run_has_its_preset_and_flags_go_over_it(monkeypatch):
+    model = {
+        "latent_dim": 7,
+        "beta": 3.0,
+        "network": {"name": "mlp", "hidden": [9], "gated": True},
+    }
+    preset = {"training": {"steps": 77, "batch_size": 5}, "model": model}
+    monkeypatch.setattr(defaults, "DEFAULT_RUN", preset)
+
+    training, options = planned()
+    assert (training.steps, training.batch_size) == (77, 5)
+    assert options.items() >= {"latent_dim": 7, "beta": 3.0}.items()
+    assert options["network"].items() >= {"hidden": (9,), "gated": True}.items()
+
+    training, options = planned("beta-vae", "--epochs", 2, "--model.network.hidden", 4)
+    assert (training.steps, training.epochs, training.batch_size) == (None, 2, 5)
+    assert options["network"].items() >= {"hidden": (4,), "gated": True}.items()
+    assert planned("--model.network", "conv")[1]["network"]["name"] == "conv"
+    assert planned("--model.network", "mlp")[1]["network"]["hidden"] == (9,)
+    assert "network" not in planned("--model.network", "None")[1]
+
+    for other in (["vae"], ["--data", "tiny"]):
+        training, options = planned(*other)
+        assert (training.steps, training.batch_size) == (None, 128)
+        assert options["latent_dim"] == 16
+
+
+def test_the_default_run_fits_the_options_that_there_are():
+    training, options = planned()
+    assert training.steps == defaults.DEFAULT_RUN["training"]["steps"]
+    assert options["latent_dim"] == defaults.DEFAULT_RUN["model"]["latent_dim"]
+    assert make_plan([]).target.out == Path("runs/beta-vae-sprites")
+
+
+def test_the_same_line_gives_the_same_weights(vaezoo):
+    for out in "ab":
+        torch.rand(3)  # the state of the generator does not matter
+        assert vaezoo("train", "vae", *TINY, "--out", out).code == 0
+    a, b = (zoo.load(out).state_dict() for out in "ab")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert vaezoo("train", "vae", *TINY, "--out", "c", "--seed", 1).code == 0
+    c = zoo.load("c").state_dict()
+    assert not all(torch.equal(a[name], c[name]) for name in a)
+
+
+def test_a_folder_that_holds_a_run_is_refused_unless_told_what_to_do(vaezoo):
+    assert vaezoo("train", "vae", *TINY).code == 0
+    before = Path("runs/vae-tiny/model/model.safetensors").read_bytes()
+    for out in ([], ["--out", "runs/vae-tiny"]):
+        error = vaezoo("train", "vae", *TINY, *out).error
+        assert "runs/vae-tiny already holds a run" in error
+        assert "--resume" in error
+        assert "--overwrite" in error
+    assert Path("runs/vae-tiny/model/model.safetensors").read_bytes() == before
+    assert vaezoo("train", "vae", *TINY, "--seed", 1, "--overwrite").code == 0
+    assert Path("runs/vae-tiny/model/model.safetensors").read_bytes() != before
+
+
+def test_a_finished_run_says_so_when_it_is_resumed(vaezoo):
+    assert vaezoo("train", "vae", *TINY).code == 0
+    before = Path("runs/vae-tiny/metrics.jsonl").read_bytes()
+    agreeing = ["vae", *TINY], ["--out", "runs/vae-tiny"], ["vae", "--data", "tiny"]
+    for line in agreeing:
+        result = vaezoo("train", *line, "--resume", "--data-root", ".")
+        assert result.code == 0
+        assert result.err == "vaezoo: the run in runs/vae-tiny is finished already\n"
+        assert "elbo" in result.out
+    assert Path("runs/vae-tiny/metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("vae --steps 4", "training.steps was 3 and now is 4"),
+        ("vae --learning-rate 1", "training.learning_rate"),
+        ("vae --model.latent-dim 3", "model.shared.latent_dim was 2 and now is 3"),
+        ("vae --model.network.hidden 3", "model.parts.network.hidden"),
+        ("beta-vae", "another variant: it has 'vae'"),
+        ("--data tiny-wide", "another data: it has 'tiny'"),
+    ],
+)
+def test_flags_must_agree_with_the_run_that_is_resumed(vaezoo, trained, line, what):
+    line = ["train", *line.split(), "--resume", "--out", trained["vae"]]
+    assert what in vaezoo(*line).error
+
+
+def test_resuming_where_there_is_no_run_yet_starts_it(vaezoo):
+    result = vaezoo("train", "vae", *TINY, "--resume")
+    assert result.code == 0
+    assert result.err.startswith("vaezoo: runs/vae-tiny holds no run yet: starting one\n")
+
+
+def test_a_damaged_config_is_told(vaezoo, trained, tmp_path):
+    for text in ("{", "[]", DAMAGED, DAMAGED.replace("{}", "3")):
+        (tmp_path / "config.json").write_text(text)
+        assert str(tmp_path) in vaezoo("train", "--resume", "--out", tmp_path).error
+
+
+def test_ctrl_c_saves_and_tells_how_to_go_on(vaezoo, tmp_path):
+    long = "--data tiny --steps 600 --batch-size 8 --model.latent-dim 2"
+    long += " --validate-every 300 --log-every 5"
+    out = tmp_path / "a run"
+    line = ["train", "vae", *long.split(), "--out", str(out)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "vaezoo.cli", *line], stderr=subprocess.PIPE, text=True
+    ) as running:
+        metrics = out / "metrics.jsonl"
+        deadline = time.monotonic() + 60
+        while not (metrics.exists() and metrics.stat().st_size):
+            assert running.poll() is None, running.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130, errors
+    told = f"vaezoo: interrupted: continue with `vaezoo train --resume --out '{out}'`"
+    assert errors.splitlines()[-1] == told
+    assert "Traceback" not in errors
+    assert [*(out / "checkpoints").glob("step-*")]
+
+    resumed = process("train", "--resume", "--out", out)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resuming at step" in resumed.stderr
+    assert "elbo" in resumed.stdout
+    assert vaezoo("train", *line[1:-1], out.parent / "whole").code == 0
+    a, b = (zoo.load(folder).state_dict() for folder in (out, out.parent / "whole"))
+    assert all(torch.equal(a[name], b[name]) for name in a)

@@ -1,0 +1,151 @@
+"""``list``, ``describe``, ``plugins`` and ``check``: what there is. ``list`` starts at once."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vaezoo.cli.tables import line, table
+from vaezoo.cli.usage import PlainParser
+from vaezoo.errors import PluginWarning, UnknownVariantError, VaezooError, did_you_mean
+from vaezoo.registry import lookup
+from vaezoo.registry.discovery import DISABLE, Plugin
+from vaezoo.registry.specs import VariantSpec
+
+if TYPE_CHECKING:
+    from vaezoo.options import Option
+
+
+def list_(argv: Sequence[str]) -> None:
+    """``vaezoo list [PATTERN]``: plain text, since rich alone would double its time."""
+    parser = PlainParser("list", "List the variants, each with a line on what it is.")
+    parser.add_argument("pattern", nargs="?", default="*", help="a shell pattern, such as '*-vae'")
+    pattern = parser.parse(argv).pattern
+    chosen = lookup.list_variants(pattern)
+    if not chosen:
+        known = lookup.list_variants()
+        raise UnknownVariantError(f"no variant matches {pattern!r}.{did_you_mean(pattern, known)}")
+    specs = {spec.name: spec for spec, _ in lookup.specs(VariantSpec)}
+    width = max(map(len, chosen))
+    for name in chosen:
+        missing = " ".join(specs[name].missing())
+        needs = f" (not installed: pip install {missing})" if missing else ""
+        line(f"{name:<{width}}  {specs[name].summary}{needs}")
+
+
+def describe(argv: Sequence[str]) -> None:
+    """``vaezoo describe NAME``."""
+    parser = PlainParser("describe", "Describe a variant or a component, with its options.")
+    parser.add_argument("name", help="of a variant, network, prior, likelihood, dataset, metric")
+    name = parser.parse(argv).name
+    from vaezoo.zoo import describe as described
+
+    found = described(name)
+    line(f"{found.name}: {found.summary}")
+    line()
+    facts = [
+        ("kind", found.kind),
+        ("paper", found.paper),
+        ("needs", ", ".join(found.requires)),
+        ("plugin", f"{found.plugin}, of {found.distribution} {found.version}"),
+    ]
+    table(fact for fact in facts if fact[1])
+    _options("options of its own", found.options)
+    _options("options of every variant", found.shared)
+    if found.shared:
+        line()
+        line(f"As flags: vaezoo train {found.name} --model.latent-dim 10; see its --help.")
+
+
+def _options(title: str, options: Iterable[Option]) -> None:
+    from vaezoo.options import type_name
+
+    rows = [
+        (
+            option.name,
+            type_name(option.type),
+            "required" if option.required else str(option.default),
+            " ".join(option.help.split()),
+        )
+        for option in options
+    ]
+    if rows:
+        line()
+        table(rows, [title, "type", "default", "meaning"])
+
+
+def plugins(argv: Sequence[str]) -> None:
+    """``vaezoo plugins [--json]``."""
+    parser = PlainParser("plugins", "List the plugins: where they come from, what they bring.")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    as_json = parser.parse(argv).json
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PluginWarning)  # the table says the same
+        found = lookup.plugins()
+    if as_json:
+        line(json.dumps([_as_dict(plugin) for plugin in found], indent=2))
+        return
+    rows = [
+        (p.name, p.distribution, p.version, p.status, "; ".join(_brings(p)) or "nothing")
+        for p in found
+    ]
+    table(rows, ["plugin", "distribution", "version", "status", "brings"])
+    for plugin in found:
+        if plugin.error:
+            line()
+            line(f"{plugin.name}: {plugin.error}")
+            line(f"  {_what_to_do(plugin)}")
+
+
+def _what_to_do(plugin: Plugin) -> str:
+    if plugin.status == "disabled":
+        return f"To use it, take it out of ${DISABLE}."
+    return (
+        f"What to do: pip install --upgrade {plugin.distribution}, or pip uninstall "
+        f"{plugin.distribution}, or set {DISABLE}={plugin.name}."
+    )
+
+
+def _names(plugin: Plugin) -> dict[str, list[str]]:
+    """What a plugin brings: names by kind."""
+    names: dict[str, list[str]] = {}
+    for spec in plugin.specs:
+        names.setdefault(spec.kind, []).append(spec.name)
+    return names
+
+
+def _brings(plugin: Plugin) -> list[str]:
+    return [f"{kind}: {', '.join(names)}" for kind, names in _names(plugin).items()]
+
+
+def _as_dict(plugin: Plugin) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "distribution": plugin.distribution,
+        "version": plugin.version,
+        "status": plugin.status,
+        "error": plugin.error,
+        "what_to_do": _what_to_do(plugin) if plugin.error else "",
+        "brings": _names(plugin),
+    }
+
+
+def check(argv: Sequence[str]) -> None:
+    """``vaezoo check NAME``."""
+    parser = PlainParser("check", "Check that a variant keeps the rules of the zoo.")
+    parser.add_argument("name", help="of the variant")
+    name = parser.parse(argv).name
+    lookup.find(VariantSpec, name)
+    from vaezoo.testing import ConformanceError, check_variant
+
+    try:
+        report = check_variant(name)
+    except ConformanceError as error:
+        verdict, _, failures = str(error).partition("\n\n")
+        line(failures)
+        raise VaezooError(verdict) from error
+    for passed in report.passed:
+        line(f"ok  {passed}")
+    line(f"{name}: all {len(report.passed)} checks passed")

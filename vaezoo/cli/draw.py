@@ -1,0 +1,199 @@
+"""``vaezoo sample``, ``reconstruct`` and ``traverse``: pictures of a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vaezoo.cli.arguments import ModelPath, Unset, parse
+from vaezoo.cli.tables import line
+from vaezoo.cli.usage import UsageError
+from vaezoo.errors import VaezooError
+from vaezoo.registry import lookup
+from vaezoo.registry.specs import DatasetSpec
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from vaezoo.cli.saved import Saved
+    from vaezoo.data import Source
+
+N = 64
+PER_CLASS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """What all three take."""
+
+    path: ModelPath = ""
+    """A run's folder, a model's folder, or a weights file."""
+    out: Unset[Path] = None
+    """The PNG file to write. Default: among the run's samples, or for a model in this folder."""
+    device: str = "auto"
+    """auto: the GPU if there is one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample(Drawing):
+    """What ``vaezoo sample`` takes."""
+
+    n: Unset[int] = None
+    """How many images. Default: 64; of a model with labels, 10 of each class."""
+    label: Unset[int] = None
+    """Of a model with labels: this class only."""
+    seed: int = 0
+    """Of the draws from the prior."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FromData(Drawing):
+    """What starts from examples takes."""
+
+    data: Unset[str] = None
+    """Data to take examples of. Default: the run's. The test split, else what there is."""
+    data_root: Unset[Path] = None
+    """Where data sets are kept. Default: $VAEZOO_DATA, else the cache folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruct(FromData):
+    """What ``vaezoo reconstruct`` takes."""
+
+    n: int = 50
+    """How many examples, the first ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traverse(FromData):
+    """What ``vaezoo traverse`` takes."""
+
+    index: int = 0
+    """Which example to start from."""
+    dims: Unset[tuple[int, ...]] = None
+    """Latent dimensions to move. Default: the ten that vary most over the data."""
+    limit: float = 3.0
+    """A dimension goes from -limit to limit."""
+    steps: int = 11
+    """Images in a row."""
+
+
+def sample(argv: Sequence[str]) -> None:
+    """``vaezoo sample``."""
+    asked = parse(Sample, argv, "sample", "Draw samples from a trained model's prior.")
+    if asked.n is not None and asked.n < 1:
+        raise UsageError(f"--n must be at least 1, not {asked.n}")
+    from vaezoo import pictures
+
+    saved = _open(asked, "sample")
+    model, classes = saved.model, saved.model.num_classes
+    name = "samples.png"
+    if asked.label is not None:
+        if classes is None:
+            raise UsageError(f"{asked.path} takes no labels: leave out --label")
+        if not 0 <= asked.label < classes:
+            raise UsageError(f"--label must lie in 0..{classes - 1}, not {asked.label}")
+        name = f"samples-of-{asked.label}.png"
+        image = _samples_of(saved, asked.label, asked.n or N, asked.seed)
+    elif classes is not None:
+        image = pictures.class_samples(
+            model, per_class=asked.n or PER_CLASS, classes=_class_names(saved), seed=asked.seed
+        )
+    else:
+        image = pictures.samples(model, asked.n or N, seed=asked.seed)
+    _save(image, saved, asked, name)
+
+
+def reconstruct(argv: Sequence[str]) -> None:
+    """``vaezoo reconstruct``."""
+    about = "Draw originals over what a trained model makes of them."
+    asked = parse(Reconstruct, argv, "reconstruct", about)
+    if asked.n < 1:
+        raise UsageError(f"--n must be at least 1, not {asked.n}")
+    _check_data(asked)
+    from vaezoo import pictures
+
+    saved = _open(asked, "reconstruct")
+    source = _source(asked, saved)
+    x, y = _examples(saved, source, range(min(asked.n, len(source))))
+    _save(pictures.reconstructions(saved.model, x, y), saved, asked, "reconstructions.png")
+
+
+def traverse(argv: Sequence[str]) -> None:
+    """``vaezoo traverse``."""
+    about = "Draw what moving one latent dimension at a time does to an example."
+    asked = parse(Traverse, argv, "traverse", about)
+    _check_data(asked)
+    from vaezoo import pictures
+    from vaezoo.report import most_active
+
+    saved = _open(asked, "traverse")
+    source = _source(asked, saved)
+    if not 0 <= asked.index < len(source):
+        raise UsageError(f"--index must lie in 0..{len(source) - 1}, not {asked.index}")
+    x, y = _examples(saved, source, [asked.index])
+    dims = [*asked.dims] if asked.dims else most_active(saved.model, source)
+    image = pictures.traversals(saved.model, x, y, dims=dims, steps=asked.steps, limit=asked.limit)
+    _save(image, saved, asked, "traversals.png")
+
+
+def _open(asked: Drawing, command: str) -> Saved:
+    from vaezoo.cli.saved import open_saved
+
+    return open_saved(asked.path, asked.device, command)
+
+
+def _check_data(asked: FromData) -> None:
+    if asked.data:
+        lookup.find(DatasetSpec, asked.data)
+
+
+def _source(asked: FromData, saved: Saved) -> Source:
+    from vaezoo.cli.saved import shown_split
+
+    return shown_split(saved.data(asked.data, asked.data_root))[1]
+
+
+def _examples(saved: Saved, source: Source, index: Sequence[int]) -> tuple[Tensor, Tensor | None]:
+    """Examples as the model was trained on them, and their labels if it takes any."""
+    import torch
+
+    from vaezoo.data.binarize import binarize, to_float
+
+    places = torch.tensor(index, device=source.device)
+    x, y = source.examples(places)
+    kind = saved.binarization()
+    kind = "static" if kind == "dynamic" else kind
+    x = binarize(to_float(x), kind, index=places, seed=0)
+    return x, y if saved.model.num_classes is not None else None
+
+
+def _samples_of(saved: Saved, label: int, n: int, seed: int) -> Image:
+    import torch
+
+    from vaezoo import pictures
+
+    images = saved.model.sample(n, y=torch.full((n,), label), seed=seed)
+    names = _class_names(saved)
+    caption = f"Samples of class {names[label] if names else label}"
+    return pictures.grid(images, min(8, n), caption=caption)
+
+
+def _class_names(saved: Saved) -> tuple[str, ...]:
+    """Those of the run's data, if they are at hand: a picture can do without."""
+    if saved.run is None:
+        return ()
+    try:
+        names = saved.data().classes
+    except VaezooError:
+        return ()
+    return names if len(names) == saved.model.num_classes else ()
+
+
+def _save(image: Image, saved: Saved, asked: Drawing, name: str) -> None:
+    from vaezoo.pictures import save_png
+
+    line(str(save_png(image, asked.out or saved.picture(name))))

@@ -1,0 +1,130 @@
+"""Finding the command, and turning whatever goes wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import vaezoo
+from vaezoo.cli.usage import HELP, UsageError, is_flag, tell, unknown_flag
+from vaezoo.errors import PluginWarning, VaezooError, did_you_mean
+
+OK, MISTAKE, INTERRUPTED, BROKEN_PIPE = 0, 2, 130, 141
+
+COMMANDS = {
+    "list": ("vaezoo.cli.catalogue:list_", "the variants that can be trained"),
+    "describe": ("vaezoo.cli.catalogue:describe", "what a variant or component is and takes"),
+    "plugins": ("vaezoo.cli.catalogue:plugins", "where they come from, and what is broken"),
+    "check": ("vaezoo.cli.catalogue:check", "whether a variant keeps the rules of the zoo"),
+    "train": ("vaezoo.cli.train:train", "train a model; with nothing else, the default one"),
+    "eval": ("vaezoo.cli.evaluate:evaluate", "measure a trained model"),
+    "sample": ("vaezoo.cli.draw:sample", "draw samples from its prior"),
+    "reconstruct": ("vaezoo.cli.draw:reconstruct", "draw originals over their reconstructions"),
+    "traverse": ("vaezoo.cli.draw:traverse", "draw what each latent dimension does"),
+}
+HEAD = """\
+usage: vaezoo COMMAND [ARGUMENTS]
+
+A zoo of variational autoencoders. `vaezoo train` trains the default one in minutes.
+
+commands:
+"""
+TAIL = """
+`vaezoo COMMAND --help` tells what a command takes.
+
+  --version   print the version
+  --debug     with any command: show the traceback of an error
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; the exit code is 0, 2 for a user's mistake, 130 after Ctrl-C."""
+    arguments = [*(sys.argv[1:] if argv is None else argv)]
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", PluginWarning)
+        warnings.showwarning = show_warning
+        try:
+            code = run(arguments)
+            sys.stdout.flush()  # here, where a reader who has gone is still handled
+        except BrokenPipeError:
+            _silence_stdout()
+            code = BROKEN_PIPE
+        except (VaezooError, OSError) as error:
+            if debug:
+                traceback.print_exc()
+            tell(f"error: {one_line(error)}")
+            code = MISTAKE
+        except KeyboardInterrupt as interrupt:
+            if debug:
+                traceback.print_exc()
+            tell(": ".join(["interrupted", *map(str, interrupt.args)]))
+            code = INTERRUPTED
+    return code
+
+
+def run(argv: Sequence[str]) -> int:
+    """What ``main`` does, with errors as exceptions."""
+    if not argv or argv[0] in (*HELP, "help"):
+        sys.stdout.write(usage())
+        return OK
+    name, *rest = argv
+    if name == "--version":
+        sys.stdout.write(f"vaezoo {vaezoo.__version__}\n")
+        return OK
+    if is_flag(name):
+        raise unknown_flag(name, ["--version", "--debug", "--help"])
+    if name not in COMMANDS:
+        raise UsageError(f"unknown command {name!r}.{did_you_mean(name, COMMANDS)}")
+    module, attribute = COMMANDS[name][0].split(":")
+    command: Callable[[Sequence[str]], None] = getattr(importlib.import_module(module), attribute)
+    try:
+        command(rest)
+    except SystemExit as exit_:  # argparse and tyro leave so when they have shown the help
+        if exit_.code not in (None, OK):
+            raise
+    return OK
+
+
+def usage() -> str:
+    """The text of ``vaezoo --help``."""
+    lines = [f"  {name:<13}{summary}\n" for name, (_, summary) in COMMANDS.items()]
+    return HEAD + "".join(lines) + TAIL
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message without its line breaks."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Our own warnings as one plain line, those of other packages as Python shows them."""
+    if issubclass(category, PluginWarning) or Path(filename).is_relative_to(_PACKAGE):
+        tell(f"warning: {' '.join(str(message).split())}")
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
+
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def _silence_stdout() -> None:
+    """Keep Python from complaining, as it exits, of what it can no longer write."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # a stdout without a descriptor
+        return

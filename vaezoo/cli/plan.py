@@ -1,0 +1,206 @@
+"""What a command line of ``vaezoo train`` asks for, settled in the order in which it can be.
+
+1. The variant, the data and the folder: they decide which flags there are, and their defaults.
+2. The parts of the model: those that are named, the base's, or where the options of an unnamed
+   part are given, the one that the variant takes for these data.
+3. All values, flags over base over defaults. The base is a resumed run's config, or the preset
+   of the default run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import tyro
+
+from vaezoo.cli import defaults, model_flags
+from vaezoo.cli.arguments import Unset, flags, make, parse, wants_help
+from vaezoo.cli.saved import data_name
+from vaezoo.cli.usage import UsageError, flag_name, given, groups, is_flag
+from vaezoo.data import Data, as_data
+from vaezoo.errors import RunError
+from vaezoo.model import VAE
+from vaezoo.options import build, options_of
+from vaezoo.registry import lookup
+from vaezoo.registry.specs import DatasetSpec, VariantSpec
+from vaezoo.training.config import TrainingConfig, resolve
+from vaezoo.training.run_folder import RunFolder
+from vaezoo.training.trainer import run_config
+from vaezoo.weights import parse_config
+from vaezoo.zoo import create
+
+COMMAND = "train"
+VARIANT_NAME = tyro.conf.arg(metavar="[NAME]", help_behavior_hint="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """What ``vaezoo train`` takes beside the options of training and of the model."""
+
+    name: Annotated[Unset[str], tyro.conf.Positional, VARIANT_NAME] = None
+    """The variant; see `vaezoo list`. Default: beta-vae."""
+    data: Unset[str] = None
+    """The data to learn from. Default: sprites, which need no download."""
+    data_root: Unset[Path] = None
+    """Where data sets are kept. Default: $VAEZOO_DATA, else the cache folder."""
+    out: Unset[Path] = None
+    """The run's folder. Default: runs/NAME-DATA."""
+    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Go on with the run in the folder; what it was started with need not be said again."""
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Replace the run in the folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """What the flags go over: of training, and of the model as ``vaezoo.create`` takes it."""
+
+    training: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Which run it is, settled before the other flags."""
+
+    variant: str
+    data_name: str
+    data_root: Path | None
+    out: Path
+    base: Base
+    resume: bool
+    overwrite: bool
+
+    @cached_property
+    def data(self) -> Data:
+        return as_data(self.data_name, root=self.data_root)
+
+    def model(self, options: Mapping[str, Any]) -> VAE:
+        """A new model for the data."""
+        data = self.data
+        classes = data.num_classes
+        return create(
+            self.variant, input_shape=data.input_shape, offered_classes=classes, **options
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run that can be started."""
+
+    target: Target
+    training: TrainingConfig
+    options: Mapping[str, Any]
+    """Of the model, as ``vaezoo.create`` takes them."""
+
+    def model(self) -> VAE:
+        """The run's model, the same at each call."""
+        torch.manual_seed(self.training.seed)
+        return self.target.model(self.options)
+
+    def check_agrees(self, run: RunFolder) -> None:
+        """Raise RunError unless the run was started with this plan."""
+        data = self.target.data
+        steps = len(data.train) // self.training.batch_size
+        run.resume(run_config(self.model(), data, resolve(self.training, steps)))
+
+
+def make_plan(argv: Sequence[str]) -> Plan:
+    """Raises VaezooError for what cannot be run, SystemExit(0) once the help is shown."""
+    target = settle(argv)
+    model_flags.check_parts(argv)
+    parts = model_flags.chosen_parts(argv, target.base.model)
+    if not wants_help(argv):
+        parts |= _defaults_of_open_slots(argv, target, parts)
+    parsed = _parse(argv, target, parts)
+    if parsed.name not in (None, target.variant):
+        raise UsageError(f"the variant comes first: vaezoo train {parsed.name} --option value ...")
+    values = {option.name: getattr(parsed, option.name) for option in options_of(TrainingConfig)}
+    if {"--epochs", "--steps"} <= given(argv):
+        raise UsageError("give --epochs or --steps, not both")
+    if "--epochs" in given(argv):
+        values["steps"] = None  # the base's
+    return Plan(
+        target=target,
+        training=build(TrainingConfig, values, COMMAND),
+        options=model_flags.model_values(parsed.model),
+    )
+
+
+def settle(argv: Sequence[str]) -> Target:
+    """Which run a line means, from the flags that do not depend on that."""
+    cls = make("Train", options_of(TrainingConfig), bases=(Train,))
+    known = flags(cls)
+    understood = [
+        g for g in groups(argv) if not g or not is_flag(g[0]) or flag_name(g[0]) in known
+    ]
+    asked: Train = parse(cls, [token for group in understood for token in group], COMMAND)
+    if asked.resume and asked.overwrite:
+        raise UsageError("give --resume or --overwrite, not both")
+    variant = defaults.VARIANT if asked.name is None else asked.name
+    data = defaults.DATA if asked.data is None else asked.data
+    lookup.find(VariantSpec, variant)
+    lookup.find(DatasetSpec, data)
+    out = asked.out or Path("runs") / f"{variant.replace('/', '-')}-{data.replace('/', '-')}"
+    base = Base()
+    if (variant, data) == (defaults.VARIANT, defaults.DATA):
+        base = Base(**defaults.DEFAULT_RUN)
+    run = RunFolder(out)
+    if asked.resume and not wants_help(argv) and (run.exists() or asked.name is None):
+        base, variant, data = _recorded(run, asked)
+    return Target(
+        variant=variant,
+        data_name=data,
+        data_root=asked.data_root,
+        out=out,
+        base=base,
+        resume=asked.resume,
+        overwrite=asked.overwrite,
+    )
+
+
+def _recorded(run: RunFolder, asked: Train) -> tuple[Base, str, str]:
+    """What a run was started with: its values, its variant and its data."""
+    config = run.config()
+    model = parse_config(config["model"], run.path)
+    data = data_name(config, run.path)
+    for what, old, new in (("variant", model.variant, asked.name), ("data", data, asked.data)):
+        if new not in (None, old):
+            raise RunError(f"{run.path} cannot be resumed with another {what}: it has {old!r}")
+    shared = {k: v for k, v in model.shared.items() if k not in model_flags.FROM_DATA}
+    base = Base(training=config["training"], model={**model.options, **shared, **model.parts})
+    return base, model.variant, data
+
+
+def _parse(argv: Sequence[str], target: Target, parts: Mapping[str, Any]) -> Any:
+    base = target.base
+    model = model_flags.model_class(target.variant, base.model, parts)
+    nested = {"model": ("model", model)}
+    cls = make("Train", options_of(TrainingConfig), base.training, nested, bases=(Train,))
+    about = (
+        f"Train a model; here with the options of {target.variant}, other variants have others. "
+        f"The options of a network, likelihood or prior are shown when it is named, as in "
+        f"`vaezoo train {target.variant} --model.network mlp --help`."
+    )
+    return parse(cls, argv, COMMAND, about)
+
+
+def _defaults_of_open_slots(
+    argv: Sequence[str], target: Target, parts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The parts that the model takes by itself, where the line gives options of those."""
+    slots = model_flags.open_slots(argv, parts)
+    if not slots:
+        return {}
+    closed = tuple(f"{model_flags.PREFIX}{slot}." for slot in slots)
+    rest = [g for g in groups(argv) if not (g and flag_name(g[0]).startswith(closed))]
+    parsed = _parse([token for group in rest for token in group], target, parts)
+    config = target.model(model_flags.model_values(parsed.model)).config
+    assert config is not None
+    # Their names alone: the defaults of their options are the parts' own.
+    return {slot: {"name": config.parts[slot]["name"]} for slot in slots if slot in config.parts}

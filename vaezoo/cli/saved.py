@@ -1,0 +1,87 @@
+"""What ``RUN_OR_MODEL`` means: a saved model, and the run that it comes from if there is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vaezoo.cli.usage import UsageError
+from vaezoo.data import Binarization, Data, Source, as_data
+from vaezoo.errors import DataError
+from vaezoo.model import VAE
+from vaezoo.registry import lookup
+from vaezoo.registry.specs import DatasetSpec
+from vaezoo.training.config import resolve_device
+from vaezoo.training.run_folder import RunFolder
+from vaezoo.weights import WEIGHTS, load
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """A model, and where it was trained."""
+
+    model: VAE
+    path: Path
+    run: RunFolder | None = None
+    config: dict[str, Any] | None = None
+    """Of the run."""
+
+    def data(self, name: str | None = None, root: Path | None = None) -> Data:
+        """The data of that name, else those of the run."""
+        return as_data(name or self._data_name(), root=root)
+
+    def binarization(self, chosen: Binarization | None = None) -> Binarization:
+        """The one that is chosen, else the run's, else none."""
+        if chosen is not None or self.config is None:
+            return chosen or "none"
+        recorded: Binarization = self.config["training"].get("binarization", "none")
+        return recorded
+
+    def picture(self, name: str) -> Path:
+        """Where a picture goes: to the run's others, or here."""
+        return (self.run.samples if self.run else Path()) / name
+
+    def _data_name(self) -> str:
+        if self.config is None:
+            raise UsageError(
+                f"{self.path} is a model without its run: say what data to use, as in "
+                f"--data mnist; there are {', '.join(lookup.names(DatasetSpec))}"
+            )
+        try:
+            return data_name(self.config, self.path)
+        except DataError as error:
+            raise DataError(f"{error}: say what data to use with --data") from error
+
+
+def open_saved(path: str, device: str, command: str) -> Saved:
+    """The model at ``path``, a run's folder, a model's, or a weights file.
+
+    Raises UsageError without a path, CheckpointError for what is no model, RunError for a run
+    whose config is damaged.
+    """
+    if not path:
+        raise UsageError(
+            f"{command}: say which model, as in `vaezoo {command} runs/beta-vae-sprites`. "
+            f"See `vaezoo {command} --help`."
+        )
+    model = load(path, device=resolve_device(device))
+    run = RunFolder(path)
+    if not run.exists() or (run.path / WEIGHTS).is_file():  # a bare model has a config too
+        return Saved(model=model, path=run.path)
+    return Saved(model=model, path=run.path, run=run, config=run.config())
+
+
+def data_name(config: dict[str, Any], path: Path) -> str:
+    """The name of a run's data. Raises DataError unless they can be had by it."""
+    name = config["data"].get("name")
+    if name not in lookup.names(DatasetSpec):
+        raise DataError(f"the data of {path}, {name!r}, are none that vaezoo knows by name")
+    return str(name)
+
+
+def shown_split(data: Data) -> tuple[str, Source]:
+    """The split that figures and pictures are made of: test, else validation, else train."""
+    splits = data.splits()
+    name = next(name for name in ("test", "validation", "train") if name in splits)
+    return name, splits[name]

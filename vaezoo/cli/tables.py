@@ -1,0 +1,37 @@
+"""Tables on stdout: plain columns, which read the same on a terminal and in a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+PIPED_WIDTH = 120
+"""How wide a table may be where there is no terminal; rich's own 80 would cut names off."""
+
+
+def table(rows: Iterable[Sequence[str]], header: Sequence[str] = (), *, wrap: int = -1) -> None:
+    """Print rows in columns; only column ``wrap`` (the last) breaks lines, no other is cut off."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = [*rows]
+    columns = len(header) or max(map(len, rows), default=0)
+    made = Table(box=None, pad_edge=False, show_header=bool(header), header_style="bold")
+    for i in range(columns):
+        wraps = i == wrap % columns
+        title = header[i] if header else ""
+        made.add_column(title, no_wrap=not wraps, overflow="fold", min_width=24 if wraps else None)
+    for row in rows:
+        made.add_row(*map(Text, row))
+    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    console = Console(file=sys.stdout, width=width, highlight=False)
+    with console.capture() as captured:
+        console.print(made)
+    for text in captured.get().splitlines():  # without the spaces that fill the last column
+        line(text.rstrip())
+
+
+def line(text: str = "") -> None:
+    """Print one line, however long."""
+    sys.stdout.write(f"{text}\n")
