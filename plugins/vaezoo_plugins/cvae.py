@@ -12,8 +12,9 @@ import vaezoo
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    learned_prior: bool = False
-    """Learn a normal p(z|y) for each label, instead of p(z) = N(0, I) for all."""
+    learned_prior: bool = True
+    """Learn a normal p(z|y) for each label; else p(z) = N(0, I) for all, from which samples show
+    their label less reliably."""
     beta: float = 1.0
     """Weight of the KL, which is in nats and summed over latents."""
 

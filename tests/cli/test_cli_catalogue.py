@@ -44,7 +44,7 @@ def test_describe_tells_all_of_a_variant(vaezoo):
     [
         ("mlp", "hidden"),
         ("gaussian", "'optimal'"),
-        ("sprites", "10000"),
+        ("sprites", "5000"),
         ("bernoulli", "likelihood"),
     ],
 )

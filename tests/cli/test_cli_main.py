@@ -37,7 +37,7 @@ MISTAKES = [
     ("lst", "Did you mean 'list'?"),
     ("--versoin", "Did you mean '--version'?"),
     ("train bta-vae", "Did you mean 'beta-vae'?"),
-    ("describe bernouli", "unknown variant 'bernouli'"),
+    ("describe bernouli", "Did you mean 'bernoulli'"),
     ("describe betavae", "Did you mean 'beta-vae'?"),
     ("check vea", "Did you mean 'vae'?"),
     ("list x*", "no variant matches 'x*'"),

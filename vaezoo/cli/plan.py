@@ -148,8 +148,11 @@ def settle(argv: Sequence[str]) -> Target:
     lookup.find(DatasetSpec, data)
     out = asked.out or Path("runs") / f"{variant.replace('/', '-')}-{data.replace('/', '-')}"
     base = Base()
-    if (variant, data) == (defaults.VARIANT, defaults.DATA):
-        base = Base(**defaults.DEFAULT_RUN)
+    if data == defaults.DATA:
+        base = Base(
+            training=defaults.TRAINING,
+            model=defaults.MODEL if variant == defaults.VARIANT else {},
+        )
     run = RunFolder(out)
     if asked.resume and not wants_help(argv) and (run.exists() or asked.name is None):
         base, variant, data = _recorded(run, asked)
