@@ -62,6 +62,25 @@ class Choice:
         return {"name": self.spec.name, **to_json(self.options)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """All that it takes to make the model again; what is saved beside the weights."""
+
+    variant: str
+    options: Mapping[str, Any]
+    shared: Mapping[str, Any]
+    """input_shape, latent_dim, and num_classes where it is used."""
+    parts: Mapping[str, Any]
+    """network, likelihood, prior: name and options; None for a module of the user's own."""
+    plugin: Mapping[str, str]
+    """Distribution and version of the plugin that brought the variant."""
+
+    @property
+    def rebuildable(self) -> bool:
+        """Whether no part was a module of the user's own."""
+        return None not in self.parts.values()
+
+
 class Parts:
     """What a recipe builds a model from: the caller's choices, or the defaults.
 

@@ -20,7 +20,7 @@ from vaezoo.parts import Borrowed, Decoder
 from vaezoo.trace import Bound, Site, Trace
 
 if TYPE_CHECKING:
-    from vaezoo.zoo import ModelConfig
+    from vaezoo.assembly import ModelConfig
 
 
 class VAE(nn.Module):

@@ -18,13 +18,14 @@ import torch
 from torch import Tensor
 
 import vaezoo
+from vaezoo.assembly import ModelConfig
 from vaezoo.errors import CheckpointError, VaezooError
 from vaezoo.files import dump_json, write_atomic
 from vaezoo.model import VAE
 from vaezoo.model_card import model_card
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import VariantSpec
-from vaezoo.zoo import ModelConfig, from_config
+from vaezoo.zoo import from_config
 
 FORMAT = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"

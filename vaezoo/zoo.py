@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
-from vaezoo.assembly import Component, Parts, SharedOptions
+from vaezoo.assembly import Component, ModelConfig, Parts, SharedOptions
 from vaezoo.errors import OptionError, UnknownVariantError, VaezooError, did_you_mean
 from vaezoo.model import VAE
 from vaezoo.options import Option, build, options_class, options_of, to_json
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import SPECS, VariantSpec
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """All that it takes to make the model again; what is saved beside the weights."""
-
-    variant: str
-    options: Mapping[str, Any]
-    shared: Mapping[str, Any]
-    """input_shape, latent_dim, and num_classes where it is used."""
-    parts: Mapping[str, Any]
-    """network, likelihood, prior: name and options; None for a module of the user's own."""
-    plugin: Mapping[str, str]
-    """Distribution and version of the plugin that brought the variant."""
-
-    @property
-    def rebuildable(self) -> bool:
-        """Whether no part was a module of the user's own."""
-        return None not in self.parts.values()
 
 
 def create(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from vaezoo.assembly import SharedOptions
+from vaezoo.assembly import ModelConfig, SharedOptions
 from vaezoo.errors import OptionError
 from vaezoo.options import build, options_class, options_of, to_json
 from vaezoo.registry import lookup
 from vaezoo.testing.report import expect, fail
 from vaezoo.testing.subject import Subject
-from vaezoo.zoo import ModelConfig, describe, from_config
+from vaezoo.zoo import describe, from_config
 
 SHARED = {*(field.name for field in dataclasses.fields(SharedOptions)), "encoder", "decoder"}
 
