@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,20 @@ import pytest
 from vaezoo import registry
 
 InstallPlugin = Callable[..., Path]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run."""
+    import torch
+
+    missing = {
+        "gpu": None if torch.cuda.is_available() else "needs CUDA",
+        "data": None if os.environ.get("VAEZOO_DATA") else "needs $VAEZOO_DATA",
+    }
+    for item in items:
+        for mark, reason in missing.items():
+            if reason is not None and item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 from collections.abc import Callable
@@ -69,7 +68,6 @@ def commands() -> list[list[str]]:
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not os.environ.get("VAEZOO_DATA"), reason="VAEZOO_DATA is not set")
 def test_the_commands_run_in_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

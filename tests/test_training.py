@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import vaezoo
-from vaezoo.data import TensorSource
+from vaezoo.data import TensorSource, TrainingBatches
 from vaezoo.data.splits import Data
 from vaezoo.training.config import TrainingConfig, resolve
 from vaezoo.training.run_folder import RunFolder
@@ -508,11 +508,41 @@ def test_training_on_cuda_in_bf16_raises_the_elbo() -> None:
 def test_a_step_on_cuda_does_not_wait_for_the_device() -> None:
     model = small().cuda()
     step = make_step(model, device="cuda", precision="fp32", execution="eager")
-    batch = vaezoo.Batch(images(8).cuda())
-    step(batch, 0)  # the optimizer's state is made at the first step
+    source = TensorSource(images(64)).to("cuda")
+    batches = TrainingBatches(source, batch_size=8, seed=0, binarization="dynamic")
+    step(batches.batch(0), 0)  # the optimizer's state is made at the first step
     torch.cuda.set_sync_debug_mode("error")
     try:
         for number in range(1, 4):
-            step(batch, number)
+            step(batches.batch(number), number)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+def test_compiled_and_eager_training_on_cuda_are_the_same() -> None:
+    losses = []
+    for execution in ("eager", "compiled"):
+        history = vaezoo.fit(
+            small(),
+            images(),
+            steps=12,
+            execution=execution,
+            device="cuda",
+            precision="fp32",
+            **QUICK,
+        )
+        losses.append(history.column("loss"))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.gpu
+def test_a_run_on_cuda_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 17)
+        with pytest.raises(Stop):
+            train(small(), tmp_path, device="cuda")
+    resumed, whole = small(), small()
+    history = train(resumed, tmp_path, device="cuda", resume=True)
+    expected = train(whole, None, device="cuda")
+    assert history.column("loss") == pytest.approx(expected.column("loss"), rel=1e-4)
