@@ -161,3 +161,29 @@ def test_the_objective_is_referred_to_but_not_owned() -> None:
     model = make()
     model.objective.critic = torch.nn.Linear(2, 2)
     assert not [name for name, _ in model.named_parameters() if "critic" in name]
+
+
+def test_arrays_lists_and_small_integer_labels_are_taken() -> None:
+    model, x = make("cvae", num_classes=6), batch()
+    y = torch.tensor([0, 1, 1])
+    expected = model.reconstruct(x, y)
+    assert torch.equal(model.reconstruct(x.numpy(), [0, 1, 1]), expected)
+    assert torch.equal(model.reconstruct(x, y.to(torch.uint8)), expected)
+    assert torch.equal(model.sample(3, y.to(torch.uint8), seed=0), model.sample(3, y, seed=0))
+    with pytest.raises(vaezoo.DataError, match="bool"):
+        model.sample(3, torch.tensor([True, False, True]))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m: m.sample(0),
+        lambda m: m.log_likelihood(batch(), samples=0),
+        lambda m: m.log_likelihood(batch(), samples=5, chunk=0),
+        lambda m: m.interpolate(batch()[:1], batch()),
+        lambda m: m.traverse(batch()[:1], dims=[]),
+    ],
+)
+def test_numbers_that_make_no_sense(call: Any) -> None:
+    with pytest.raises(vaezoo.DataError):
+        call(make())

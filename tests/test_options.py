@@ -97,7 +97,7 @@ def test_an_int_serves_as_a_float_and_a_list_as_a_tuple() -> None:
         ({"required": True}, "must be int, not True"),
         ({"required": 1, "flag": 1}, "must be bool, not 1"),
         ({"required": 1, "rate": "fast"}, "must be float, not 'fast'"),
-        ({"required": 1, "rate": float("nan")}, "not NaN"),
+        ({"required": 1, "rate": float("nan")}, "finite number, not nan"),
         ({"required": 1, "kind": "fncy"}, "cannot be 'fncy'. Did you mean 'fancy'?"),
         ({"required": 1, "widths": [1, "2"]}, "must be int, not '2'"),
         ({"required": 1, "pair": [1.0]}, "must be tuple"),

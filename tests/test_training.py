@@ -546,3 +546,146 @@ def test_a_run_on_cuda_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     history = train(resumed, tmp_path, device="cuda", resume=True)
     expected = train(whole, None, device="cuda")
     assert history.column("loss") == pytest.approx(expected.column("loss"), rel=1e-4)
+
+
+# What a tester found.
+
+
+def test_every_label_of_big_data_is_looked_at() -> None:
+    x = torch.zeros(120_000, 4)
+    y = torch.zeros(120_000, dtype=torch.int64)
+    y[60_000:] = 2
+    model = vaezoo.create("cvae", num_classes=2, input_shape=(4,), likelihood="bernoulli")
+    with pytest.raises(vaezoo.DataError, match=r"labels .* lie in \d\.\.2"):
+        vaezoo.fit(model, (x, y), steps=1, validation=0, **QUICK)
+
+
+def test_a_skipped_step_leaves_running_means_alone() -> None:
+    model = small(likelihood={"name": "gaussian", "sigma": "optimal"})
+    step = make_step(model)
+    step(vaezoo.Batch(images(8)), 0)
+    before = weights(model)
+    step(vaezoo.Batch(torch.full((8, *SHAPE), 1e30)), 1)
+    assert same(weights(model), before)
+    step(vaezoo.Batch(images(8)), 2)
+    assert not torch.equal(model.decoder.head.variance, before["decoder.head.variance"])
+
+
+def test_divergence_is_told() -> None:
+    with pytest.warns(UserWarning, match=r"training steps were skipped.*lower learning_rate"):
+        vaezoo.fit(small(), images(), steps=10, learning_rate=1e20, **QUICK)
+
+
+def test_what_is_left_of_a_run_is_no_empty_folder(tmp_path: Path) -> None:
+    train(small(), tmp_path)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(vaezoo.RunError, match="already holds a run"):
+        train(small(), tmp_path)
+
+
+def test_two_processes_cannot_train_in_one_folder(tmp_path: Path) -> None:
+    with (
+        RunFolder(tmp_path).locked(),
+        pytest.raises(vaezoo.RunError, match="another process"),
+    ):
+        train(small(), tmp_path)
+
+
+def test_resuming_on_other_data_of_the_same_size_is_refused(tmp_path: Path) -> None:
+    train(small(), tmp_path)
+    with pytest.raises(vaezoo.RunError, match=r"data\.fingerprint"):
+        vaezoo.fit(
+            small(), images(48, seed=9), out=tmp_path, resume=True, steps=30, validate_every=10,
+            log_every=4, binarization="dynamic", **QUICK,
+        )  # fmt: skip
+
+
+def test_early_stopping_leaves_a_checkpoint_and_all_records(tmp_path: Path) -> None:
+    vaezoo.fit(
+        small(), images(80), steps=1000, validate_every=5, patience=2, learning_rate=0.3,
+        checkpoint_every=1000, out=tmp_path, **QUICK,
+    )  # fmt: skip
+    (last,) = (tmp_path / "checkpoints").iterdir()
+    assert int(last.name[-8:]) == RunFolder(tmp_path).records()[-1]["step"] < 1000
+
+
+def test_litter_of_a_killed_process_is_removed(tmp_path: Path) -> None:
+    litter = tmp_path / "checkpoints" / ".writing-abc" / "step-00000010"
+    train(small(), tmp_path)
+    litter.mkdir(parents=True)
+    train(small(), tmp_path, resume=True)
+    (tmp_path / "figures.json").unlink()
+    vaezoo.training.checkpoint.write(
+        tmp_path / "checkpoints", 31, vaezoo.training.checkpoint.State({}, {})
+    )
+    assert not litter.parent.exists()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\n", b"3\n", b"{}\n", b'{"step"'])
+def test_damaged_lines_of_metrics_are_passed_over(tmp_path: Path, content: bytes) -> None:
+    train(small(), tmp_path)
+    records = RunFolder(tmp_path).records()
+    with (tmp_path / "metrics.jsonl").open("ab") as file:
+        file.write(content)
+    train(small(), tmp_path, resume=True)
+    assert RunFolder(tmp_path).records() == records
+
+
+def test_an_incomplete_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    train(small(), tmp_path)
+    newest = sorted((tmp_path / "checkpoints").iterdir())[-1] / "progress.json"
+    progress = json.loads(newest.read_text())
+    del progress["names"]
+    newest.write_text(json.dumps(progress))
+    with pytest.warns(UserWarning, match=r"lacks names.*older checkpoint"):
+        train(small(), tmp_path, resume=True)
+
+
+class Misfit(torch.nn.Module):
+    """An encoder whose q lacks Independent."""
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> torch.distributions.Distribution:
+        return torch.distributions.Normal(x.flatten(1)[:, :3], 1.0)
+
+
+def test_parts_that_do_not_fit_are_found_before_the_run_begins(tmp_path: Path) -> None:
+    with pytest.raises(vaezoo.DataError, match="Independent"):
+        train(small(encoder=Misfit()), tmp_path / "run")
+    other = vaezoo.create("vae", input_shape=SHAPE, latent_dim=4, network="mlp")
+    with pytest.raises(vaezoo.DataError, match="sizes must agree"):
+        train(small(encoder=other.encoder), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_frozen_models_and_float64_models() -> None:
+    model = small().double()
+    history = vaezoo.fit(model, images(), steps=2, **QUICK)
+    assert len(history.records) > 0
+    assert next(model.parameters()).dtype == torch.float64
+    with pytest.raises(vaezoo.OptionError, match="no parameters"):
+        vaezoo.fit(small().requires_grad_(False), images(), steps=2, **QUICK)
+
+
+def test_seeding_a_cpu_model_touches_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(seed: int) -> None:
+        raise AssertionError("the GPU's generator was seeded")
+
+    model = small()
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", refuse)
+    model.sample(2, seed=1)
+    vaezoo.fit(model, images(), steps=2, device="cpu", **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": 2**63}, "less than"),
+        ({"lr_warmup_steps": 3}, "more than the 2 steps"),
+        ({"device": "meta"}, "cannot be used"),
+        ({"resume": True, "overwrite": True}, "not both"),
+        ({"learning_rate": float("inf")}, "finite"),
+    ],
+)
+def test_more_options_that_make_no_sense(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(vaezoo.OptionError, match=message):
+        vaezoo.fit(small(), images(), steps=2, **QUICK, **options)

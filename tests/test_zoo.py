@@ -111,6 +111,9 @@ def test_a_model_needs_no_registry() -> None:
         ("vae", {"encoder": nn.Linear(1, 1), "decoder": nn.Linear(1, 1), "network": "mlp"},
          ValueError, "makes no use of network"),
         ("vae", {"samples": 0}, ValueError, "samples must be"),
+        ("vae", {"warmup_period": 30}, ValueError, "needs warmup_steps"),
+        ("cvae", {"num_classes": 3, "beta": -1.0}, ValueError, "must not be negative"),
+        ("beta-vae", {"beta": float("inf")}, ValueError, "finite"),
     ],
 )  # fmt: skip
 def test_mistakes_get_one_clear_error(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from vaezoo.data import Data, Source, evaluation_batches
+from vaezoo.data import Data, Source, evaluation_batches, to_float
 from vaezoo.errors import DataError
+from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
 
 
@@ -22,7 +23,7 @@ def check_source(model: VAE, source: Source, what: str) -> None:
     if model.input_shape is not None and source.shape != model.input_shape:
         raise DataError(
             f"{what} have shape {source.shape}, but the model takes {model.input_shape}: "
-            f"create it with input_shape={source.shape}"
+            f"{_hint(source.shape, model.input_shape)}"
         )
     head = getattr(model.decoder, "head", None)
     # Labels and ranges of stored examples are all looked at; rendered ones are as they are made.
@@ -31,8 +32,44 @@ def check_source(model: VAE, source: Source, what: str) -> None:
             head.check(batch.x)
         if model.num_classes is not None:
             _check_labels(model.num_classes, batch.y, what)
-        if source.unit_range and len(source) > 100_000:
+        if source.rendered:
             break
+
+
+def _hint(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """What to do about examples of another shape than the model takes."""
+    if (1, *shape) == wanted:
+        return "add the channel, as in x.unsqueeze(1)"
+    if len(shape) == 3 and (shape[2], *shape[:2]) == wanted:
+        return "put the channels first, as in x.permute(0, 3, 1, 2)"
+    return f"give it such examples, or create another model with input_shape={shape}"
+
+
+def check_model(model: VAE, data: Data) -> None:
+    """Raise DataError unless the model makes a whole Trace of two of the examples."""
+    index = torch.arange(min(2, len(data.train)), device=data.train.device)
+    x, y = data.train.examples(index)
+    x = to_float(x).to(model.device, model.dtype)
+    y = None if y is None else y.to(model.device)
+    try:
+        with evaluating(model), seeded(0, model.device):
+            trace = model(x, y)
+            shapes = {tuple(v.shape) for v in (trace.log_px, *trace.kls)}
+    except DataError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise DataError(
+            f"the model fails on these examples ({type(error).__name__}: {reason}). An encoder "
+            f"maps (x, y) and a decoder (z, y) to a torch Distribution, Independent over the "
+            f"dimensions of one event; their sizes must agree with each other and with latent_dim"
+        ) from error
+    if shapes != {(1, len(x))}:
+        raise DataError(
+            f"log p(x|z) and KL of two examples have shapes {sorted(shapes)} instead of "
+            f"(1, 2): wrap the encoder's and the decoder's distributions in "
+            f"torch.distributions.Independent over the dimensions of one event"
+        )
 
 
 def _check_labels(num_classes: int, y: torch.Tensor | None, what: str) -> None:

@@ -47,10 +47,24 @@ def seeded(seed: int | None, device: torch.device) -> Iterator[None]:
     if seed is None:
         yield
         return
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    with forked_generators(device):
+        seed_generators(seed, device)
         yield
+
+
+@contextmanager
+def forked_generators(device: torch.device) -> Iterator[None]:
+    """Leave the caller's random state, on the CPU and on ``device``, as it was."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
+
+
+def seed_generators(seed: int, device: torch.device) -> None:
+    """Seed the CPU's generator and the device's. (torch.manual_seed seeds every GPU there is.)"""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
 
 
 def chunks(

@@ -115,13 +115,13 @@ class VAE(nn.Module):
     @inference
     def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
         """p(x|z,y). z (..., *latent_shape), y matching z's last leading dimension."""
-        event = len(self.latent_shape)
+        z, event = torch.as_tensor(z), len(self.latent_shape)
         if z.ndim <= event or tuple(z.shape[-event:]) != self.latent_shape:
             raise DataError(
                 f"z has shape {tuple(z.shape)}; it must be (..., B, "
                 f"{', '.join(map(str, self.latent_shape))})"
             )
-        z = z.to(self.device, self._dtype)
+        z = z.to(self.device, self.dtype)
         return self.decoder(z, self._labels(y, z.shape[-1 - event]))  # type: ignore[no-any-return]
 
     @inference
@@ -141,6 +141,8 @@ class VAE(nn.Module):
     @inference
     def sample(self, n: int, y: Tensor | None = None, seed: int | None = None) -> Tensor:
         """The means of p(x|z,y) at ``n`` draws of z from the prior: (n, *input_shape)."""
+        if n < 1:
+            raise DataError(f"n must be at least 1, not {n}")
         y = self._labels(y, n)
         with seeded(seed, self.device):
             p = self.prior(y)
@@ -152,6 +154,8 @@ class VAE(nn.Module):
         self, a: Tensor, b: Tensor, steps: int = 11, y: Tensor | None = None
     ) -> Tensor:
         """Decoded means along the line between two examples' codes: (B, steps, *input_shape)."""
+        if len(a) != len(b):
+            raise DataError(f"a and b must hold as many examples, not {len(a)} and {len(b)}")
         start, end = (self.encoder(*self._checked(x, y)).mean for x in (a, b))
         t = torch.linspace(0, 1, steps, device=start.device, dtype=start.dtype)
         t = t.view(-1, *[1] * start.ndim)
@@ -177,6 +181,8 @@ class VAE(nn.Module):
             raise DataError(f"a traversal starts from one example (1, ...), not {len(x)}")
         code = self.encoder(x, y).mean  # (1, *latent)
         dims = list(range(self.latent_dim)) if dims is None else dims
+        if not dims or steps < 1:
+            raise DataError("a traversal needs at least one dimension and one step")
         if wrong := [d for d in dims if not 0 <= d < self.latent_dim]:
             raise DataError(f"no latent dimension {wrong}: there are 0..{self.latent_dim - 1}")
         z = code.flatten(1).repeat(len(dims) * steps, 1)
@@ -198,7 +204,7 @@ class VAE(nn.Module):
 
         Raises NoBoundError for a model whose objective is no likelihood bound.
         """
-        self._refuse_unless_bound("elbo")
+        self.require_bound("elbo")
         x, y = self._checked(x, y)
         with seeded(seed, self.device):
             return torch.cat([self(*c, samples=1).elbo[0] for c in chunks(x, y)])
@@ -218,7 +224,9 @@ class VAE(nn.Module):
         Burda et al. 2016, eq. 8. At most ``chunk`` decoded examples are in memory at once.
         Raises NoBoundError for a model whose objective is no likelihood bound.
         """
-        self._refuse_unless_bound("log_likelihood")
+        self.require_bound("log_likelihood")
+        if samples < 1 or chunk < 1:
+            raise DataError(f"samples and chunk must be at least 1, not {samples} and {chunk}")
         x, y = self._checked(x, y)
         results = []
         with seeded(seed, self.device):
@@ -229,7 +237,8 @@ class VAE(nn.Module):
                 results.append(torch.stack(sums).logsumexp(0) - math.log(samples))
         return torch.cat(results)
 
-    def _refuse_unless_bound(self, figure: str) -> None:
+    def require_bound(self, figure: str) -> None:
+        """Raise NoBoundError where what the model minimises is no bound on log p(x)."""
         if self.bound == "none":
             raise NoBoundError(
                 f"{figure} is not defined for this model: what it minimises is no bound on "
@@ -239,14 +248,16 @@ class VAE(nn.Module):
     # Inputs.
 
     @property
-    def _dtype(self) -> torch.dtype:
+    def dtype(self) -> torch.dtype:
+        """The precision of the parameters."""
         floating = (p.dtype for p in self.parameters() if p.is_floating_point())
         return next(floating, torch.get_default_dtype())
 
     def _checked(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """x and y on the model's device, uint8 scaled; DataError for what does not fit."""
         shape = self.input_shape
-        if len(x) == 0:
+        x = torch.as_tensor(x)
+        if x.ndim == 0 or len(x) == 0:
             raise DataError("x holds no example")
         if shape is not None and tuple(x.shape[1:]) != shape:
             raise DataError(
@@ -254,22 +265,24 @@ class VAE(nn.Module):
                 f"{', '.join(map(str, shape))})"
             )
         x = x.to(self.device)
-        x = x.to(self._dtype) / 255 if x.dtype == torch.uint8 else x.to(self._dtype)
+        x = x.to(self.dtype) / 255 if x.dtype == torch.uint8 else x.to(self.dtype)
         if (head := getattr(self.decoder, "head", None)) is not None:
             head.check(x)
         return x, self._labels(y, len(x))
 
     def _labels(self, y: Tensor | None, n: int) -> Tensor | None:
         """y on the model's device; DataError unless it is what the model is conditioned on."""
+        if y is not None:
+            y = torch.as_tensor(y)
         if self.num_classes is None:
             return y if y is None else y.to(self.device)
         valid = f"int64 labels in 0..{self.num_classes - 1}, one for each example"
         if y is None:
             raise DataError(f"this model is conditioned on labels: pass y, {valid}")
-        if y.shape != (n,) or y.is_floating_point():
+        if y.shape != (n,) or y.is_floating_point() or y.dtype == torch.bool:
             raise DataError(f"y has shape {tuple(y.shape)} and type {y.dtype}; pass {valid}")
         if len(y) and not 0 <= y.min().item() <= y.max().item() < self.num_classes:
             raise DataError(
                 f"y lies in {y.min().item()}..{y.max().item()}; this model takes {valid}"
             )
-        return y.to(self.device)
+        return y.to(self.device, torch.int64)  # uint8 would index as a mask

@@ -14,6 +14,7 @@ import textwrap
 import types
 from collections.abc import Callable, Mapping
 from functools import cache
+from numbers import Integral, Real
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from vaezoo.errors import OptionError, did_you_mean
@@ -151,10 +152,12 @@ def convert(value: Any, annotation: Any, where: str) -> Any:
             return tuple(convert(item, arguments[0], where) for item in value)
         if len(arguments) == len(value):
             return tuple(convert(v, a, where) for v, a in zip(value, arguments, strict=True))
-    elif annotation is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isnan(value):
-            raise OptionError(f"{where} must be a number, not NaN")
+    elif annotation is float and isinstance(value, Real) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise OptionError(f"{where} must be a finite number, not {value}")
         return float(value)
+    elif annotation is int and isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
     elif annotation is None or annotation is type(None):
         if value is None:
             return None

@@ -72,6 +72,8 @@ def as_schedule(weight: float | Schedule) -> Schedule:
 
 def warmup(end: float, steps: int, period: int = 0) -> Schedule:
     """From 0 to ``end`` over ``steps`` steps, again every ``period`` steps if that is positive."""
+    if steps == 0 and period:
+        raise ValueError(f"a warm-up period of {period} steps needs warmup_steps, too")
     if steps == 0:
         return Constant(end)
     return Cyclical(0.0, end, steps, period) if period else Linear(0.0, end, steps)

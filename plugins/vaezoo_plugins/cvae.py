@@ -14,9 +14,13 @@ import vaezoo
 class Options:
     learned_prior: bool = True
     """Learn a normal p(z|y) for each label; else p(z) = N(0, I) for all, from which samples show
-    their label less reliably."""
+    their label less reliably. A prior that is chosen by name goes before."""
     beta: float = 1.0
     """Weight of the KL, which is in nats and summed over latents."""
+
+    def __post_init__(self) -> None:
+        if self.beta < 0:
+            raise ValueError(f"beta must not be negative, but is {self.beta}")
 
 
 def cvae(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:

@@ -20,8 +20,13 @@ TRAINING: dict[str, Any] = {
 
 MODEL: dict[str, Any] = {
     "latent_dim": 10,
-    "beta": 2.0,
-    "warmup_steps": 11_000,
-    "network": {"name": "conv", "channels": [8, 16, 32, 64], "activation": "silu"},
+    "beta": 1.5,
+    "warmup_steps": 10_000,
+    "network": {
+        "name": "conv",
+        "channels": [8, 16, 32, 64],
+        "hidden": [512],
+        "activation": "silu",
+    },
 }
 """Options of the default variant on the default data, as ``vaezoo.create`` takes them."""

@@ -26,6 +26,8 @@ class Source(ABC):
     """Labels are 0..num_classes-1, or -1 where unlabelled. None: there are no labels."""
     device: torch.device = torch.device("cpu")
     """Where ``examples`` takes its index and leaves its answer."""
+    rendered: bool = False
+    """Whether examples are computed, all alike, so that a few of them tell of all."""
     unit_range: bool = True
     """Whether all values stand for numbers in [0, 1], as binarization needs. uint8 always does."""
 
@@ -118,6 +120,7 @@ class Subset(Source):
         self.num_classes = source.num_classes
         self.device = source.device
         self.unit_range = source.unit_range
+        self.rendered = source.rendered
 
     def __len__(self) -> int:
         return len(self.indices)

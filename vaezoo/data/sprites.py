@@ -72,6 +72,7 @@ class Sprites(Source):
 
     shape = (1, SIZE, SIZE)
     num_classes = len(SHAPES)
+    rendered = True
 
     def __init__(self) -> None:
         self._tiles = tiles()  # (T, P) uint8

@@ -35,7 +35,9 @@ class Evaluation:
 
     def batches(self) -> Iterator[Batch]:
         """All examples in their order, in batches, the last one partial."""
-        return evaluation_batches(self.source, batch_size=BATCH, binarization=self.binarization)
+        kind = self.binarization
+        for batch in evaluation_batches(self.source, batch_size=BATCH, binarization=kind):
+            yield Batch(batch.x.to(self.model.dtype), batch.y, batch.index)
 
     @property
     def discrete(self) -> bool:
@@ -47,7 +49,7 @@ class Evaluation:
 def evaluate(
     model: VAE,
     data: Any,
-    metrics: Sequence[Any] | None = None,
+    metrics: Sequence[Any] | str | None = None,
     *,
     split: str | None = None,
     binarization: Binarization = "none",
@@ -62,6 +64,8 @@ def evaluate(
 
     Raises DataError, NoBoundError, UnknownComponentError.
     """
+    if isinstance(metrics, str):
+        metrics = [metrics]
     root = None if data_root is None else Path(data_root)
     whole = None if isinstance(data, str | Data) else 0  # nothing is held out of raw data here
     splits = as_data(data, validation=whole, root=root)
@@ -93,7 +97,7 @@ def elbo(options: NoOptions) -> Any:
 
     def compute(evaluation: Evaluation) -> dict[str, float]:
         model = evaluation.model
-        model._refuse_unless_bound("elbo")
+        model.require_bound("elbo")
         rows = []
         for batch in evaluation.batches():
             trace = model(batch.x, batch.y)
@@ -126,6 +130,10 @@ class LogLikelihood:
 
     samples: int = 5000
     """Importance samples for each example."""
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise ValueError(f"samples must be at least 1, not {self.samples}")
 
 
 def log_likelihood(options: LogLikelihood) -> Any:

@@ -12,6 +12,7 @@ from torch.distributions import Distribution, Independent, Normal
 from vaezoo.heads.base import Head
 
 LOG_SIGMA_BOUND = 10.0
+SMALLEST_VARIANCE = 1e-8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,10 @@ class Gaussian:
     """Standard deviation, in the data's own unit, to fix or to start from."""
 
     def __post_init__(self) -> None:
-        if not self.value > 0:
-            raise ValueError(f"value, a standard deviation, must be positive, not {self.value}")
+        if not 1e-4 <= self.value <= 1e4:
+            raise ValueError(
+                f"value, a standard deviation, must lie in [1e-4, 1e4], not {self.value}"
+            )
 
 
 class SharedSigma(Head):
@@ -46,7 +49,9 @@ class SharedSigma(Head):
     log_sigma: Tensor
 
     def forward(self, parameters: Tensor) -> Distribution:
-        return normal(parameters, bounded(self.log_sigma).exp(), len(self.event_shape))
+        # Bounded by a clamp, which leaves the sigma that was asked for as it is.
+        sigma = self.log_sigma.clamp(-LOG_SIGMA_BOUND, LOG_SIGMA_BOUND).exp()
+        return normal(parameters, sigma, len(self.event_shape))
 
 
 class PredictedSigma(Head):
@@ -86,7 +91,8 @@ class OptimalSigma(Head):
         if self.training:
             values: Distribution = BatchOptimalNormal(parameters)
             return Independent(values, len(self.event_shape), validate_args=False)
-        return normal(parameters, self.variance.sqrt(), len(self.event_shape))
+        variance = self.variance.clamp(min=SMALLEST_VARIANCE)
+        return normal(parameters, variance.sqrt(), len(self.event_shape))
 
     def observe(self, px: Distribution, x: Tensor) -> dict[str, Tensor]:
         return {"squared_error": (x - px.mean).square().mean().detach()}
@@ -105,7 +111,7 @@ class BatchOptimalNormal(Normal):
         super().__init__(loc, torch.ones_like(loc), validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        variance = (value - self.loc).square().mean().clamp(min=1e-8)
+        variance = (value - self.loc).square().mean().clamp(min=SMALLEST_VARIANCE)
         return normal_log_prob(value, self.loc, variance)
 
 

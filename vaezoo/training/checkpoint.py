@@ -22,6 +22,7 @@ from vaezoo.training.step import TrainingStep
 FORMAT = 1
 KEPT = 2  # the newest ones: should one be damaged, there is another
 TENSORS, PROGRESS = "state.safetensors", "progress.json"
+KEYS = ("step", "best", "without_improvement", "names")
 
 
 @dataclass
@@ -71,13 +72,15 @@ def restore(step: TrainingStep, state: State, path: Path) -> None:
         if step.device.type == "cuda" and "random/cuda" in state.tensors:
             torch.cuda.set_rng_state(state.tensors["random/cuda"], step.device)
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{path} does not fit this run: {reason}") from error
 
 
 def write(folder: Path, number: int, state: State) -> Path:
     """Write a checkpoint in one step, then remove all but the newest ones."""
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".writing-*"):  # by a process that was killed
+        shutil.rmtree(left)
     path = folder / f"step-{number:08d}"
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
         whole = Path(temporary) / path.name
@@ -114,6 +117,8 @@ def read(path: Path) -> State:
         raise CheckpointError(f"the checkpoint {path} is damaged: {error}") from error
     if not isinstance(progress, dict) or progress.get("format") != FORMAT:
         raise CheckpointError(f"the checkpoint {path} is none of this version of vaezoo")
+    if lacking := [key for key in KEYS if key not in progress]:
+        raise CheckpointError(f"the checkpoint {path} is damaged: it lacks {', '.join(lacking)}")
     return State(tensors, progress)
 
 

@@ -72,6 +72,8 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise OptionError(f"{name} must be positive, not {value}")
+        if self.seed >= 2**63:
+            raise OptionError(f"seed must be less than 2**63, not {self.seed}")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise OptionError(f"betas must lie in [0, 1), not {self.betas}")
 
@@ -95,6 +97,10 @@ def resolve(config: TrainingConfig, steps_per_epoch: int) -> Resolved:
     """Decide what was left open: from the configured number of steps, never from a clock."""
     steps = config.steps or config.epochs * steps_per_epoch
     device = resolve_device(config.device)
+    if config.lr_warmup_steps > steps:
+        raise OptionError(
+            f"lr_warmup_steps is {config.lr_warmup_steps}, more than the {steps} steps of the run"
+        )
     validate_every = config.validate_every or max(1, min(steps_per_epoch, -(-steps // 4)))
     execution, precision = config.execution, config.precision
     if execution == "auto":
@@ -124,8 +130,8 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise OptionError(f"device {name!r} cannot be used: {reason}") from error
     return device

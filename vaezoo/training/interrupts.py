@@ -31,4 +31,5 @@ def interruptible() -> Iterator[Interrupt]:
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGINT, previous)
+        # None: a handler that was not installed from Python, which cannot be put back.
+        signal.signal(signal.SIGINT, signal.SIG_DFL if previous is None else previous)

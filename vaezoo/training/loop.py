@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,8 @@ from torch.distributions import Distribution
 
 from vaezoo.batch import Batch
 from vaezoo.data import Data, TrainingBatches
+from vaezoo.errors import CheckpointError
+from vaezoo.inference import forked_generators, seed_generators
 from vaezoo.model import VAE
 from vaezoo.parts import Folded
 from vaezoo.training import checkpoint
@@ -39,11 +42,10 @@ def training(model: VAE, config: Resolved) -> Iterator[None]:
     model.to(device)
     model.objective.to(device)
     folded = [m for m in model.modules() if isinstance(m, Folded)]
-    modes = {m: m.training for m in model.modules()}
-    devices = [device] if device.type == "cuda" else []
+    modes = {m: m.training for part in (model, model.objective) for m in part.modules()}
     validating = Distribution._validate_args  # there is no public getter
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(config.seed)
+    with forked_generators(device):
+        seed_generators(config.seed, device)
         model.train()
         model.objective.train()
         for f in folded:
@@ -103,7 +105,8 @@ class Run:
                         self._record("train", training_step.figures())
                     if last or self.step % config.validate_every == 0:
                         self._validate()
-                    if last or self.step % config.checkpoint_every == 0 or interrupt.requested:
+                    last = last or interrupt.requested or self._stopped_early()
+                    if last or self.step % config.checkpoint_every == 0:
                         self._checkpoint(training_step)
                     if interrupt.requested:
                         raise KeyboardInterrupt
@@ -118,11 +121,14 @@ class Run:
             batch = self._batch()
             for module in (self.model, self.model.objective):
                 module.prepare(batch, len(self.batches.source))
+            step = TrainingStep(self.model, self.config)
             if self.folder is not None:
                 self.folder.rewind(0)
-            return TrainingStep(self.model, self.config)
+            return step
         assert self.folder is not None
         state, path = found
+        if not 0 <= state.progress["step"] <= self.config.steps:
+            raise CheckpointError(f"{path} is none of a run of {self.config.steps} steps")
         step = TrainingStep(self.model, self.config)
         checkpoint.restore(step, state, path)
         self.step = state.progress["step"]
@@ -133,7 +139,8 @@ class Run:
         return step
 
     def _batch(self) -> Batch:
-        return self.batches.batch(self.step)
+        x, y, index = self.batches.batch(self.step)
+        return Batch(x.to(self.model.dtype), y, index)
 
     def _record(self, split: str, figures: dict[str, float]) -> dict[str, Any]:
         record: dict[str, Any] = {
@@ -167,11 +174,11 @@ class Run:
         if self.validation is None:
             return
         started = time.perf_counter()
-        last = torch.tensor(self.config.steps - 1, device=self.config.device)
+        step = torch.tensor(self.step - 1, device=self.config.device)
         figures = validate(
             self.model,
             self.validation,
-            weights=self.model.objective.weights(last),
+            weights=self.model.objective.weights(step),
             binarization=self.config.binarization,
             batch_size=EVALUATION_BATCH,
         )
@@ -216,8 +223,21 @@ class Run:
             figures = {f"validation {name}": best[name] for name in names if name in best}
             save(self.model, self.folder.model, figures=figures)
 
+    def _skips(self) -> list[str]:
+        """The figures that count skipped steps, one for each phase."""
+        names = {name for record in self.history.records for name in record}
+        return [name for name in names if name.split("/")[0] == "skipped"] or ["skipped"]
+
     def _finish(self) -> History:
         """Leave the model with its best weights, or its last where nothing was validated."""
+        skipped = max(sum(self.history.column(name)) for name in self._skips())
+        if skipped:
+            warnings.warn(
+                f"{skipped:,.0f} of {self.step:,} training steps were skipped because their "
+                f"gradients were not finite: lower learning_rate, or set clip_norm",
+                UserWarning,
+                stacklevel=2,
+            )
         if self.best_weights is not None:
             self.model.load_state_dict(self.best_weights)
         self._export()

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from vaezoo.errors import RunError
 from vaezoo.files import dump_json, write_atomic
 
 CONFIG, METRICS, FIGURES = "config.json", "metrics.jsonl", "figures.json"
-CHECKPOINTS, MODEL, SAMPLES = "checkpoints", "model", "samples"
+CHECKPOINTS, MODEL, SAMPLES, LOCK = "checkpoints", "model", "samples", ".lock"
 COMPARED = ("model", "data", "training")  # must be the same for a run to go on
 
 
@@ -27,8 +28,24 @@ class RunFolder:
         self.samples = self.path / SAMPLES
 
     def exists(self) -> bool:
-        """Whether it already holds a run."""
-        return (self.path / CONFIG).exists()
+        """Whether it already holds a run, or what is left of one."""
+        return any((self.path / name).exists() for name in (CONFIG, METRICS, CHECKPOINTS))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training here meanwhile (where the system has flock)."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / LOCK).open("w")
+        except OSError as error:
+            raise RunError(f"the run's folder {self.path} cannot be written: {error}") from error
+        with file:
+            try:
+                lock(file)
+            except BlockingIOError as error:
+                message = f"another process is training in {self.path}: wait for it"
+                raise RunError(message) from error
+            yield
 
     def start(self, config: Mapping[str, Any], *, overwrite: bool) -> None:
         """Begin a new run; one that is there is refused, or removed if ``overwrite``."""
@@ -81,13 +98,15 @@ class RunFolder:
     def records(self) -> list[dict[str, Any]]:
         """The metrics, one dict for each line; a line cut off by a crash is left out."""
         path = self.path / METRICS
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        lines = path.read_bytes().splitlines() if path.exists() else []
         records = []
         for line in lines:
             try:
-                records.append(json.loads(line))
+                record = json.loads(line)
             except ValueError:
                 continue
+            if isinstance(record, dict) and isinstance(record.get("step"), int):
+                records.append(record)
         return records
 
     def rewind(self, step: int) -> list[dict[str, Any]]:
@@ -116,10 +135,29 @@ def finite(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+try:
+    import fcntl
+except ImportError:  # Windows
+
+    def lock(file: IO[str]) -> None:
+        """Nothing: the system has no flock."""
+
+else:
+
+    def lock(file: IO[str]) -> None:
+        """Raise BlockingIOError where another process holds the lock; closing gives it back."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # a file system without locks
+            return
+
+
 def _differences(old: Any, new: Any, where: str) -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         found = []
         for key in sorted({*old, *new}):
-            found += _differences(old.get(key), new.get(key), f"{where}.{key}")
+            found += _differences(old.get(key, "absent"), new.get(key, "absent"), f"{where}.{key}")
         return found
     return [] if old == new else [f"{where} was {old!r} and now is {new!r}"]

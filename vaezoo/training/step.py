@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from vaezoo.batch import Batch
+from vaezoo.errors import OptionError
 from vaezoo.model import VAE
 from vaezoo.objectives import Phase, Weights, reduce
 from vaezoo.training.config import Resolved
@@ -35,19 +36,30 @@ class TrainingStep:
         self.model = model
         self.config = config
         self.device = torch.device(config.device)
-        self.phases = model.objective.phases(model)
+        try:
+            self.phases = model.objective.phases(model)
+        except ValueError as error:  # a phase without parameters: all of them are frozen
+            raise OptionError(f"this model cannot be trained: {error}") from error
         self.updates = [Update(phase, config, self.device) for phase in self.phases]
         self.step = torch.zeros((), dtype=torch.int64, device=self.device)
         self.rate = learning_rate(config)
+        saved = model.state_dict(keep_vars=True).values()
+        self.buffers = [t for t in saved if not isinstance(t, nn.Parameter)]
 
     def __call__(self, batch: Batch, step: int) -> None:
         weights = self.model.objective.weights(self.step)
+        before = [buffer.clone() for buffer in self.buffers]
         state: dict[str, Tensor] = {}
+        finite = torch.ones((), dtype=torch.bool, device=self.device)
         for update in self.updates:
             if step % update.phase.every == 0:
                 state |= update(self.model, batch, weights, self.rate(self.step))
+                finite = finite & update.finite
         with torch.no_grad():
             self.model.after_step(state)
+            # A skipped step leaves running means and the like as they were, too.
+            for buffer, old in zip(self.buffers, before, strict=True):
+                buffer.copy_(torch.where(finite, buffer, old))
         self.step += 1
 
     def figures(self) -> dict[str, float]:
@@ -69,6 +81,7 @@ class Update:
         self.clip_norm = config.clip_norm
         self.optimizer = make_optimizer(self.parameters, config, device)
         self.names: tuple[str, ...] = ()
+        self.finite: Tensor  # whether the last step was
         self.sums: Tensor | None = None  # of the figures, the gradient's norm, and the counts
         self.score = score_function(phase)
         if config.execution == "compiled" and phase.compile:
@@ -83,7 +96,7 @@ class Update:
         norm = torch.nn.utils.get_total_norm(gradients)
         if self.clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.clip_norm, norm)
-        finite = norm.isfinite()
+        self.finite = finite = norm.isfinite()
         # A fused optimizer leaves everything as it is where found_inf is 1.
         self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
         for group in self.optimizer.param_groups:

@@ -10,15 +10,17 @@ from typing import Any
 import torch
 
 import vaezoo
-from vaezoo.checks import check_data
+from vaezoo.checks import check_data, check_model
 from vaezoo.data import Data, TrainingBatches, as_data
+from vaezoo.errors import OptionError
 from vaezoo.model import VAE
 from vaezoo.options import build
 from vaezoo.report import draw, measure
 from vaezoo.training.config import Resolved, TrainingConfig, resolve
+from vaezoo.training.fingerprint import fingerprint
 from vaezoo.training.history import History
 from vaezoo.training.loop import Run, training
-from vaezoo.training.progress import make_progress
+from vaezoo.training.progress import Progress, make_progress
 from vaezoo.training.run_folder import RunFolder
 from vaezoo.weights import config_of
 
@@ -43,7 +45,8 @@ def fit(
     out: a folder for the run (config, metrics, checkpoints, the model, its figures on the test
     split, pictures); without it nothing is written. validation: what to hold out of
     raw data (a share, a count, or examples; default a tenth). The other options are those of
-    ``TrainingConfig``. Training draws from ``seed`` and leaves the caller's random state alone.
+    ``TrainingConfig``. Training draws from ``seed`` and leaves the caller's random state alone;
+    since torch's generators belong to the process, train in one thread at a time.
 
     Raises OptionError, DataError or RunError before anything is done; after Ctrl-C saves a
     checkpoint and raises KeyboardInterrupt.
@@ -73,9 +76,12 @@ class Trainer:
         progress: bool = True,
     ) -> History:
         """What ``vaezoo.fit`` does."""
+        if resume and overwrite:
+            raise OptionError("give resume or overwrite, not both")
         root = None if data_root is None else Path(data_root)
         splits = as_data(data, validation=validation, root=root)
         check_data(model, splits)
+        check_model(model, splits)
         batches = TrainingBatches(
             splits.train,
             batch_size=self.config.batch_size,
@@ -83,17 +89,17 @@ class Trainer:
             binarization=self.config.binarization,
         )
         config = resolve(self.config, batches.steps_per_epoch)
-        folder = None if out is None else RunFolder(out)
-        if folder is not None:
+        reporter = make_progress(progress)
+        if out is None:
+            return self._run(model, splits, config, None, reporter, resume=False)
+        folder = RunFolder(out)
+        with folder.locked():
             recorded = run_config(model, splits, config)
             if resume and folder.exists():
                 folder.resume(recorded)
             else:
                 folder.start(recorded, overwrite=overwrite)
-        reporter = make_progress(progress)
-        with training(model, config):
-            history = Run(model, splits, config, folder, reporter).train(resume=resume)
-        if folder is not None:
+            history = self._run(model, splits, config, folder, reporter, resume=resume)
             reporter.message("measuring, and drawing pictures ...")
             figures = measure(model, splits, config.binarization)
             draw(
@@ -106,6 +112,19 @@ class Trainer:
             folder.write_figures(figures)  # last: their file says that the run is finished
         return history
 
+    def _run(
+        self,
+        model: VAE,
+        data: Data,
+        config: Resolved,
+        folder: RunFolder | None,
+        progress: Progress,
+        *,
+        resume: bool,
+    ) -> History:
+        with training(model, config):
+            return Run(model, data, config, folder, progress).train(resume=resume)
+
     def resume(self, model: VAE, data: Any, *, out: str | Path, **arguments: Any) -> History:
         """Go on with the run in ``out``; the same as ``fit(..., out=out, resume=True)``."""
         return self.fit(model, data, out=out, resume=True, **arguments)
@@ -117,7 +136,7 @@ def run_config(model: VAE, data: Data, config: Resolved) -> dict[str, Any]:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "model": config_of(model),
-        "data": dict(data.description),
+        "data": {**data.description, "fingerprint": fingerprint(data.train)},
         "training": {**asdict(config), "betas": list(config.betas)},
         "environment": {
             "vaezoo": vaezoo.__version__,

@@ -46,7 +46,7 @@ def batches(source: Source, binarization: Binarization, batch_size: int) -> Iter
 
 
 def _sums(model: VAE, batch: Batch, weights: dict[str, Tensor]) -> Tensor:
-    trace = model(batch.x, batch.y)
+    trace = model(batch.x.to(model.dtype), batch.y)
     loss = model.objective.score(trace, weights).loss.mean() * len(batch.x)
     per_example = [trace.elbo[0], trace.log_px[0], trace.kl[0]]
     return torch.stack([loss, *(value.sum() for value in per_example)]).double()
