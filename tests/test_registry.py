@@ -64,6 +64,8 @@ def test_a_third_partys_variant_is_like_any_other(install_plugin: Install) -> No
     [
         ("import no_such_module_anywhere", "ModuleNotFoundError"),
         ("raise RuntimeError('boom')", "boom"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        (HOOK.replace("    yield", "    raise SystemExit\n    yield"), "SystemExit"),
         ("x = 1", "no function vaezoo_specs"),
         (HOOK.replace("def vaezoo_specs", "def vaezoo_spec"), "unknown hook"),
         (HOOK.replace("    yield", "    raise ValueError('oh')\n    yield"), "ValueError: oh"),

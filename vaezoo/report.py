@@ -21,8 +21,7 @@ ROWS = 10  # latent dimensions that are traversed
 
 def measure(model: VAE, data: Data, binarization: Binarization) -> dict[str, Any]:
     """The figures that a run ends with: on the test split, else on the validation split."""
-    split = next((name for name in ("test", "validation") if getattr(data, name)), "train")
-    return evaluate(model, data, split=split, binarization=binarization)
+    return evaluate(model, data, split=shown_split(data)[0], binarization=binarization)
 
 
 def draw(
@@ -41,10 +40,11 @@ def draw(
         written.append(pictures.save_png(curve, folder / "training_curve.png"))
     if len(data.input_shape) != 3 or data.input_shape[0] not in (1, 3):
         return written
-    source = data.test or data.validation or data.train
-    x, y = first_examples(source, 50, binarization)
+    split, source = shown_split(data)
+    x, y = examples(source, range(min(50, len(source))), binarization)
     labels = y if model.num_classes is not None else None
-    reconstructions = pictures.reconstructions(model, x, labels)
+    of = described(data, split, binarization)
+    reconstructions = pictures.reconstructions(model, x, labels, of=of)
     written.append(pictures.save_png(reconstructions, folder / "reconstructions.png"))
     if model.num_classes is not None:
         samples = pictures.class_samples(model, classes=data.classes)
@@ -52,25 +52,44 @@ def draw(
         samples = pictures.samples(model)
     written.append(pictures.save_png(samples, folder / "samples.png"))
     one = None if labels is None else labels[:1]
-    traversals = pictures.traversals(model, x[:1], one, dims=most_active(model, source))
+    dims = most_active(model, source, binarization)
+    traversals = pictures.traversals(model, x[:1], one, dims=dims)
     written.append(pictures.save_png(traversals, folder / "traversals.png"))
     return written
 
 
-def first_examples(
-    source: Source, n: int, binarization: Binarization
+def shown_split(data: Data) -> tuple[str, Source]:
+    """The split that figures and pictures are made of: test, else validation, else train."""
+    splits = data.splits()
+    name = next(name for name in ("test", "validation", "train") if name in splits)
+    return name, splits[name]
+
+
+def examples(
+    source: Source, index: Sequence[int], binarization: Binarization
 ) -> tuple[Tensor, Tensor | None]:
-    """The first examples of a split as a model takes them."""
-    index = torch.arange(min(n, len(source)), device=source.device)
-    x, y = source.examples(index)
-    kind: Binarization = "static" if binarization == "dynamic" else binarization
-    return binarize(to_float(x), kind, index=index, seed=0), y
+    """Examples of a split as a model takes them; dynamic binarization is drawn once."""
+    places = torch.tensor(index, device=source.device)
+    x, y = source.examples(places)
+    return binarize(to_float(x), _once(binarization), index=places, seed=0), y
 
 
-def most_active(model: VAE, source: Source, n: int = ROWS) -> list[int]:
+def described(data: Data, split: str, binarization: Binarization) -> str:
+    """Which ``examples`` a picture shows, for its caption."""
+    kind = _once(binarization)
+    return f"{data.name}, {split} split" + ("" if kind == "none" else f", binarized ({kind})")
+
+
+def most_active(
+    model: VAE, source: Source, binarization: Binarization, n: int = ROWS
+) -> list[int]:
     """The latent dimensions whose posterior mean varies most over the examples, in order."""
-    x, y = first_examples(source, 500, "none")
+    x, y = examples(source, range(min(500, len(source))), binarization)
     with seeded(0, model.device):
         means = model.embed(x, y if model.num_classes is not None else None)
     order = means.var(0).argsort(descending=True)
     return order[:n].tolist()
+
+
+def _once(binarization: Binarization) -> Binarization:
+    return "static" if binarization == "dynamic" else binarization

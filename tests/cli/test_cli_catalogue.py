@@ -36,6 +36,7 @@ def test_describe_tells_all_of_a_variant(vaezoo):
         assert part in text
     for shared in ("input_shape", "latent_dim", "network", "How many numbers one z holds."):
         assert shared in text
+    assert "input_shape and num_classes are no flags: they come from the data." in text
     assert "required" in vaezoo("describe", "tiny/strict").out
 
 

@@ -27,6 +27,12 @@ def test_every_command_has_a_help(vaezoo, name):
     assert not result.err
 
 
+def test_help_of_a_command_is_its_help(vaezoo):
+    assert vaezoo("help", "list").out == vaezoo("list", "--help").out
+    assert vaezoo("help").out == vaezoo("help", "help").out == vaezoo().out
+    assert "Did you mean 'train'?" in vaezoo("help", "trian").error
+
+
 def test_version(vaezoo):
     from importlib.metadata import version
 
@@ -91,6 +97,18 @@ MISTAKES = [
     ("sample . --n many", "--n takes an integer, not 'many'"),
     ("reconstruct . --n 0", "--n must be at least 1"),
     ("traverse . --dims a", "each an integer, not 'a'"),
+    ("train vae --model.likelihood.sigma fixed", "name it with --model.likelihood gaussian"),
+    ("train vae --data tiny --model.network.channels 3", "belongs to the network conv: name it"),
+    ("eval . --seed 99999999999999999999999", "--seed must lie in 0..2**63-1"),
+    ("sample . --seed -1", "--seed must lie in 0..2**63-1, not -1"),
+    ("eval . --metrics log-likelihood --samples 0", "--samples must be at least 1"),
+    ("eval . --metrics elbo --samples 5", "--samples needs a metric that takes it"),
+    ("sample . --out a.jpg", "'a.jpg' must end in .png"),
+    ("reconstruct . --out a", "'a' must end in .png"),
+    ("traverse . --out a.png.gif", "must end in .png"),
+    ("sample . --n 1001", "--n must be at most 1,000"),
+    ("reconstruct . --n 1001", "--n must be at most 1,000"),
+    ("traverse . --steps 1001", "--steps must be at most 1,000"),
 ]
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import vaezoo as zoo
+from vaezoo.pictures import text
 
 
 def size(path):
@@ -55,8 +56,30 @@ def test_flags_may_come_before_the_model(vaezoo, trained):
     assert figures(vaezoo("eval", "--json", trained["vae"]))
 
 
-def test_a_bare_model_needs_data(vaezoo, trained):
-    model = trained["vae"] / "model"
+def test_eval_takes_how_many_samples_a_metric_draws(vaezoo, trained):
+    line = ["eval", trained["vae"], "--metrics", "elbo", "log-likelihood", "--json"]
+    assert figures(vaezoo(*line, "--samples", 7))["samples"] == 7
+
+
+def test_the_model_in_a_run_knows_its_run(vaezoo, trained, monkeypatch):
+    run = trained["vae"]
+    whole = figures(vaezoo("eval", run, "--json"))
+    for model in (run / "model", run / "model" / "model.safetensors"):
+        assert figures(vaezoo("eval", model, "--json")) == whole
+    monkeypatch.chdir(run / "model")
+    assert figures(vaezoo("eval", ".", "--json")) == whole
+    assert figures(vaezoo("eval", "model.safetensors", "--json")) == whole
+
+
+def test_a_folder_with_another_config_is_no_run_of_its_model(vaezoo, trained, tmp_path):
+    shutil.copytree(trained["vae"] / "model", tmp_path / "model")
+    (tmp_path / "config.json").write_text('{"of": "something else"}')
+    assert "--data" in vaezoo("eval", tmp_path / "model").error
+
+
+def test_a_bare_model_needs_data(vaezoo, trained, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(trained["vae"] / "model", model)
     for command in ("eval", "reconstruct", "traverse"):
         assert "--data" in vaezoo(command, model).error
     found = figures(vaezoo("eval", model / "model.safetensors", "--data", "tiny", "--json"))
@@ -81,13 +104,32 @@ def test_pictures_go_to_the_run_or_to_this_folder_or_where_they_are_told(
     run = tmp_path / "run"
     shutil.copytree(trained[variant], run)
     shutil.rmtree(run / "samples")
+    shutil.copytree(run / "model", tmp_path / "bare")
     picture = f"{name[command]}.png"
-    assert vaezoo(command, run).out == f"{run / 'samples' / picture}\n"
+    for saved in (run, run / "model"):
+        assert vaezoo(command, saved).out == f"{run / 'samples' / picture}\n"
     data = [] if command == "sample" else ["--data", "tiny"]
-    assert vaezoo(command, run / "model", *data).out == f"{picture}\n"
+    assert vaezoo(command, tmp_path / "bare", *data).out == f"{picture}\n"
     assert vaezoo(command, run, "--out", "new/x.png").out == "new/x.png\n"
     for written in (run / "samples" / picture, picture, "new/x.png"):
         assert size(written)[0] > 100
+
+
+@pytest.mark.parametrize("line", ["reconstruct", "sample", "sample --label 2"])
+def test_captions_say_what_is_seen(vaezoo, trained, monkeypatch, line):
+    said = []
+    original = text.wrap
+    monkeypatch.setattr(
+        text, "wrap", lambda words, *rest: said.append(words) or original(words, *rest)
+    )
+    command, *flags = line.split()
+    vaezoo(command, trained["cvae"], *flags, "--out", "a.png")
+    what = {
+        "reconstruct": "the mean of p(x|z); tiny, test split, binarized (static)",
+        "sample": "Samples: means of p(x|z) at draws of z from the prior, one class in each row",
+        "sample --label 2": "Samples of class c: means of p(x|z) at draws of z from the prior",
+    }
+    assert any(words.endswith(what[line]) for words in said)
 
 
 def test_sample_draws_one_class_if_told_so(vaezoo, trained):
@@ -126,6 +168,9 @@ def test_more_samples_and_dimensions_make_a_larger_picture(vaezoo, trained):
         ("--dims 2", "no latent dimension [2]: there are 0..1"),
         ("--steps 1", "steps >= 2"),
         ("--limit 0", "limit > 0"),
+        ("--limit -1", "limit > 0"),
+        ("--limit nan", "limit > 0"),
+        ("--limit inf", "finite limit"),
     ],
 )
 def test_traverse_refuses_what_is_not_there(vaezoo, trained, line, hint):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,6 +81,17 @@ def test_a_parts_options_without_its_name_are_those_of_the_default_part():
     assert "prior" not in planned(*learned)[1]
 
 
+def test_an_option_that_may_be_none_takes_none():
+    training, _ = planned("vae", "--data", "tiny", "--clip-norm", "None", "--steps", "None")
+    assert (training.clip_norm, training.steps) == (None, None)
+    assert planned("vae", "--data", "tiny", "--clip-norm", "2")[0].clip_norm == 2.0
+
+
+def test_no_hidden_widths_are_no_hidden_layers():
+    line = ["vae", "--data", "tiny", "--model.network.hidden", "--steps", "3"]
+    assert planned(*line)[1]["network"].items() >= {"name": "mlp", "hidden": ()}.items()
+
+
 def test_required_options_and_switches_have_flags():
     line = ["tiny/strict", "--data", "tiny", "--model.weight", "2", "--model.no-flag"]
     assert planned(*line)[1].items() >= {"weight": 2.0, "flag": False}.items()
@@ -155,6 +167,19 @@ def test_a_finished_run_says_so_when_it_is_resumed(vaezoo):
         assert result.err == "vaezoo: the run in runs/vae-tiny is finished already\n"
         assert "elbo" in result.out
     assert Path("runs/vae-tiny/metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "{}", "[1]", "3", b"\xff", "[" * 10**5, '{"data": "tiny", "split": 3}']
+)
+def test_damaged_figures_are_told(vaezoo, trained, tmp_path, text):
+    run = tmp_path / "run"
+    shutil.copytree(trained["vae"], run)
+    (run / "figures.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    result = vaezoo("train", "--resume", "--out", run)
+    assert (result.code, result.out) == (2, "")
+    assert f"vaezoo: error: {run / 'figures.json'} " in result.err
+    assert "Traceback" not in result.err
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,31 @@ def test_samples_of_a_model_with_labels_have_a_column_for_each_class(monkeypatch
     assert drawn["column_labels"] == ["0", "1", "2"]
 
 
+@pytest.mark.parametrize(
+    ("classes", "options", "shown"),
+    [
+        (3, {"n": 6}, "one class in each column"),
+        (3, {"n": 6, "columns": 2}, "row by row of the classes 0 to 2 in turn"),
+        (30, {"n": 36}, "row by row of the classes 0 to 29 in turn"),
+        (30, {"n": 9}, "row by row of the classes 0 to 8, the first 9 of 30"),
+    ],
+)
+def test_samples_of_a_model_with_labels_say_which_classes_they_show(
+    monkeypatch, classes, options, shown
+):
+    drawn = captions(monkeypatch)
+    samples(Fake(num_classes=classes), **options)
+    assert drawn["caption"].endswith(f"from the prior, {shown}")
+
+
+def test_captions_say_what_images_are(monkeypatch):
+    drawn = captions(monkeypatch)
+    reconstructions(Fake(), flat(torch.arange(2)), of="mnist, test split")
+    assert drawn["caption"].endswith("the mean of p(x|z); mnist, test split")
+    class_samples(Fake(num_classes=2))
+    assert "means of p(x|z) at draws of z from the prior" in drawn["caption"]
+
+
 def test_class_samples_have_a_row_for_each_class(monkeypatch):
     drawn = captions(monkeypatch)
     model = Fake(num_classes=3)
@@ -186,6 +211,9 @@ def test_an_empty_or_wrong_traversal_is_refused():
         traversals(Fake(), flat(torch.tensor([50])), dims=[], steps=2)
     with pytest.raises(DataError, match="steps >= 2"):
         traversals(Fake(), flat(torch.tensor([50])), steps=1)
+    for limit in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(DataError, match="finite limit > 0"):
+            traversals(Fake(), flat(torch.tensor([50])), limit=limit)
 
 
 @pytest.mark.parametrize("draw", [reconstructions, traversals])

@@ -136,6 +136,28 @@ def test_row_labels_stand_at_the_middle_of_their_row():
     assert (ink[0] + ink[-1]) / 2 == pytest.approx(MARGIN + 168 / 2, abs=1.5)
 
 
+def test_text_of_a_wide_sheet_of_low_images_can_be_read_when_it_is_shown_small(monkeypatch):
+    sizes = []
+    original = text.draw_lines
+
+    def remember(draw, lines, face, at, **options):
+        sizes.append(face.size)
+        original(draw, lines, face, at, **options)
+
+    monkeypatch.setattr(text, "draw_lines", remember)
+    sheet = grid(
+        white(22, height=8, width=300),
+        columns=11,
+        caption="wide",
+        row_labels=["z0", "z1"],
+        column_labels=[str(i) for i in range(11)],
+    )
+    assert sheet.width > 3000
+    assert min(sizes) * 1500 / sheet.width >= 12
+    assert margins(sheet) == [(sheet.width * sheet.height, text.PAPER)]
+    assert dict(map(reversed, sheet.getcolors(1 << 16)))[WHITE] == 22 * 8 * 300
+
+
 def test_wrapping_loses_no_character_and_no_line_is_too_wide():
     face = text.font(20)
     lines = text.wrap("some words, and one " + "verylong" * 12 + "\nnew line", face, 150)
@@ -176,6 +198,14 @@ def test_saving_makes_the_folders_and_keeps_every_pixel(tmp_path):
     path = save_png(sheet, tmp_path / "run" / "samples" / "a.png")
     assert Image.open(path).tobytes() == sheet.tobytes()
     assert [p.name for p in path.parent.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a", "png", "a.png.gif"])
+def test_a_picture_is_saved_under_the_name_of_a_png_alone(tmp_path, name):
+    with pytest.raises(DataError, match=r"must end in \.png"):
+        save_png(grid(white(), columns=3), tmp_path / name)
+    assert not [*tmp_path.iterdir()]
+    assert save_png(grid(white(), columns=3), tmp_path / "A.PNG").exists()
 
 
 def test_a_failed_save_leaves_the_old_file_and_no_partial_one(tmp_path, monkeypatch):

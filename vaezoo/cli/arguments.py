@@ -75,7 +75,8 @@ def make(
             default, kind, text = None, kind | None, f"(required) {text}"
         extras: tuple[Any, ...] = (tyro.conf.arg(help=text),)
         if default is None and (required or option.default is None):
-            extras = (tyro.conf.DisallowNone, tyro.conf.arg(help=text, help_behavior_hint=""))
+            extras = (tyro.conf.arg(help=text, help_behavior_hint=""),)
+            extras += (tyro.conf.DisallowNone,) if required else ()
         made = dataclasses.field(default=default, metadata={"required": required})
         fields.append((option.name, _annotated(kind, *extras), made))
     for field, (prefix, cls) in (nested or {}).items():

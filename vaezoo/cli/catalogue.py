@@ -40,6 +40,7 @@ def describe(argv: Sequence[str]) -> None:
     parser = PlainParser("describe", "Describe a variant or a component, with its options.")
     parser.add_argument("name", help="of a variant, network, prior, likelihood, dataset, metric")
     name = parser.parse(argv).name
+    from vaezoo.cli.model_flags import FROM_DATA
     from vaezoo.zoo import describe as described
 
     found = described(name)
@@ -56,7 +57,10 @@ def describe(argv: Sequence[str]) -> None:
     _options("options of every variant", found.shared)
     if found.shared:
         line()
-        line(f"As flags: vaezoo train {found.name} --model.latent-dim 10; see its --help.")
+        line(
+            f"As flags: vaezoo train {found.name} --model.latent-dim 10; see its --help. "
+            f"{' and '.join(FROM_DATA)} are no flags: they come from the data."
+        )
 
 
 def _options(title: str, options: Iterable[Option]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vaezoo.cli.arguments import ModelPath, Unset, parse
 from vaezoo.cli.tables import line
-from vaezoo.cli.usage import UsageError
+from vaezoo.cli.usage import UsageError, check_seed
 from vaezoo.errors import VaezooError
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import DatasetSpec
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 N = 64
 PER_CLASS = 10
+MOST = 1000
+"""More images than this make a sheet that nobody can look at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,7 @@ class Drawing:
     path: ModelPath = ""
     """A run's folder, a model's folder, or a weights file."""
     out: Unset[Path] = None
-    """The PNG file to write. Default: among the run's samples, or for a model in this folder."""
+    """The PNG file to write. Default: among the run's samples; of a model alone, here."""
     device: str = "auto"
     """auto: the GPU if there is one."""
 
@@ -84,8 +86,9 @@ class Traverse(FromData):
 def sample(argv: Sequence[str]) -> None:
     """``vaezoo sample``."""
     asked = parse(Sample, argv, "sample", "Draw samples from a trained model's prior.")
-    if asked.n is not None and asked.n < 1:
-        raise UsageError(f"--n must be at least 1, not {asked.n}")
+    _check_count("--n", asked.n)
+    check_seed(asked.seed)
+    _check_out(asked)
     from vaezoo import pictures
 
     saved = _open(asked, "sample")
@@ -111,31 +114,37 @@ def reconstruct(argv: Sequence[str]) -> None:
     """``vaezoo reconstruct``."""
     about = "Draw originals over what a trained model makes of them."
     asked = parse(Reconstruct, argv, "reconstruct", about)
-    if asked.n < 1:
-        raise UsageError(f"--n must be at least 1, not {asked.n}")
+    _check_count("--n", asked.n)
+    _check_out(asked)
     _check_data(asked)
     from vaezoo import pictures
+    from vaezoo.report import described, shown_split
 
     saved = _open(asked, "reconstruct")
-    source = _source(asked, saved)
+    data = saved.data(asked.data, asked.data_root)
+    split, source = shown_split(data)
     x, y = _examples(saved, source, range(min(asked.n, len(source))))
-    _save(pictures.reconstructions(saved.model, x, y), saved, asked, "reconstructions.png")
+    of = described(data, split, saved.binarization())
+    image = pictures.reconstructions(saved.model, x, y, of=of)
+    _save(image, saved, asked, "reconstructions.png")
 
 
 def traverse(argv: Sequence[str]) -> None:
     """``vaezoo traverse``."""
     about = "Draw what moving one latent dimension at a time does to an example."
     asked = parse(Traverse, argv, "traverse", about)
+    _check_count("--steps", asked.steps)
+    _check_out(asked)
     _check_data(asked)
     from vaezoo import pictures
-    from vaezoo.report import most_active
+    from vaezoo.report import most_active, shown_split
 
     saved = _open(asked, "traverse")
-    source = _source(asked, saved)
+    _, source = shown_split(saved.data(asked.data, asked.data_root))
     if not 0 <= asked.index < len(source):
         raise UsageError(f"--index must lie in 0..{len(source) - 1}, not {asked.index}")
     x, y = _examples(saved, source, [asked.index])
-    dims = [*asked.dims] if asked.dims else most_active(saved.model, source)
+    dims = asked.dims or most_active(saved.model, source, saved.binarization())
     image = pictures.traversals(saved.model, x, y, dims=dims, steps=asked.steps, limit=asked.limit)
     _save(image, saved, asked, "traversals.png")
 
@@ -151,23 +160,24 @@ def _check_data(asked: FromData) -> None:
         lookup.find(DatasetSpec, asked.data)
 
 
-def _source(asked: FromData, saved: Saved) -> Source:
-    from vaezoo.cli.saved import shown_split
+def _check_count(flag: str, n: int | None) -> None:
+    if n is not None and not 1 <= n <= MOST:
+        what = "at least 1" if n < 1 else f"at most {MOST:,}, for a picture that can be looked at"
+        raise UsageError(f"{flag} must be {what}, not {n}")
 
-    return shown_split(saved.data(asked.data, asked.data_root))[1]
+
+def _check_out(asked: Drawing) -> None:
+    if asked.out is not None:
+        from vaezoo.pictures import check_png
+
+        check_png(asked.out)
 
 
 def _examples(saved: Saved, source: Source, index: Sequence[int]) -> tuple[Tensor, Tensor | None]:
     """Examples as the model was trained on them, and their labels if it takes any."""
-    import torch
+    from vaezoo.report import examples
 
-    from vaezoo.data.binarize import binarize, to_float
-
-    places = torch.tensor(index, device=source.device)
-    x, y = source.examples(places)
-    kind = saved.binarization()
-    kind = "static" if kind == "dynamic" else kind
-    x = binarize(to_float(x), kind, index=places, seed=0)
+    x, y = examples(source, index, saved.binarization())
     return x, y if saved.model.num_classes is not None else None
 
 
@@ -178,7 +188,10 @@ def _samples_of(saved: Saved, label: int, n: int, seed: int) -> Image:
 
     images = saved.model.sample(n, y=torch.full((n,), label), seed=seed)
     names = _class_names(saved)
-    caption = f"Samples of class {names[label] if names else label}"
+    caption = (
+        f"Samples of class {names[label] if names else label}: means of p(x|z) at draws of z "
+        f"from the prior"
+    )
     return pictures.grid(images, min(8, n), caption=caption)
 
 

@@ -7,16 +7,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 
 import tyro
 
 from vaezoo.cli.arguments import ModelPath, Unset, parse
 from vaezoo.cli.tables import line, table
+from vaezoo.cli.usage import UsageError, check_seed
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import DatasetSpec, MetricSpec
 
 UNITS = {"bits_per_dim": "bits/dim", "samples": "", "examples": "", "seed": ""}
+MADE_ON = {"data": str, "split": str, "examples": int, "binarization": str, "seed": int}
 ERROR = "_standard_error"
 
 
@@ -36,6 +38,9 @@ class Eval:
     """How images become binary. Default: as in the run."""
     metrics: Unset[tuple[str, ...]] = None
     """elbo, bits-per-dim, log-likelihood. Default: elbo, and bits-per-dim if it is defined."""
+    samples: Unset[int] = None
+    """Importance samples for each example, of metrics that take them. Default: the metric's own,
+    5000 of log-likelihood."""
     seed: int = 0
     """Of the draws of z."""
     device: str = "auto"
@@ -51,15 +56,18 @@ def evaluate(argv: Sequence[str]) -> None:
         lookup.find(DatasetSpec, asked.data)
     for metric in asked.metrics or ():
         lookup.find(MetricSpec, metric)
-    from vaezoo.cli.saved import open_saved, shown_split
+    check_seed(asked.seed)
+    metrics = _with_samples(asked.metrics or (), asked.samples)
+    from vaezoo.cli.saved import open_saved
     from vaezoo.evaluation import evaluate as measured
+    from vaezoo.report import shown_split
 
     saved = open_saved(asked.path, asked.device, "eval")
     data = saved.data(asked.data, asked.data_root)
     figures = measured(
         saved.model,
         data,
-        metrics=asked.metrics or None,
+        metrics=metrics or None,
         split=asked.split or shown_split(data)[0],
         binarization=saved.binarization(asked.binarization),
         seed=asked.seed,
@@ -70,12 +78,39 @@ def evaluate(argv: Sequence[str]) -> None:
         show_figures(figures)
 
 
+def _with_samples(metrics: Sequence[str], samples: int | None) -> list[str | dict[str, Any]]:
+    """The metrics as ``evaluate`` takes them, with that number of samples where they have one."""
+    if samples is None:
+        return [*metrics]
+    from vaezoo.options import options_class, options_of
+
+    if samples < 1:
+        raise UsageError(f"--samples must be at least 1, not {samples}")
+    found: list[str | dict[str, Any]] = []
+    for metric in metrics:
+        options = options_of(options_class(lookup.recipe(lookup.find(MetricSpec, metric))))
+        takes = any(option.name == "samples" for option in options)
+        found.append({"name": metric, "samples": samples} if takes else metric)
+    if found == [*metrics]:
+        raise UsageError("--samples needs a metric that takes it: --metrics log-likelihood")
+    return found
+
+
 def finite(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Figures for JSON, which has no NaN: null."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in figures.items()
     }
+
+
+def are_figures(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    """Whether it is what ``evaluate`` returns, as far as ``show_figures`` needs it."""
+    return (
+        isinstance(value, dict)
+        and all(isinstance(value.get(name), kind) for name, kind in MADE_ON.items())
+        and all(isinstance(v, str | int | float | None) for v in value.values())
+    )
 
 
 def show_figures(figures: Mapping[str, Any]) -> None:
@@ -98,5 +133,6 @@ def _number(value: Any) -> str:
     return "undefined" if value is None else str(value)
 
 
-def _error(value: float | None) -> str:
-    return "" if value is None or not math.isfinite(value) else f"± {value:.2g}"
+def _error(value: Any) -> str:
+    known = isinstance(value, float) and math.isfinite(value)
+    return f"± {value:.2g}" if known else ""

@@ -72,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str]) -> int:
     """What ``main`` does, with errors as exceptions."""
+    if len(argv) > 1 and argv[0] == "help":
+        return run([argv[1], "--help"])
     if not argv or argv[0] in (*HELP, "help"):
         sys.stdout.write(usage())
         return OK

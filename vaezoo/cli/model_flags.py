@@ -8,6 +8,7 @@ from typing import Any
 from vaezoo.assembly import SharedOptions
 from vaezoo.cli.arguments import make, values_of
 from vaezoo.cli.usage import given, value_of
+from vaezoo.errors import VaezooError
 from vaezoo.options import options_class, options_of
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import LikelihoodSpec, NetworkSpec, PriorSpec, Spec, VariantSpec
@@ -53,6 +54,20 @@ def open_slots(argv: Sequence[str], chosen: Mapping[str, Any]) -> list[str]:
         for slot in SLOTS
         if slot not in chosen and any(f.startswith(f"{PREFIX}{slot}.") for f in given(argv))
     ]
+
+
+def owners(flag: str) -> tuple[str, list[str]]:
+    """Of ``--model.SLOT.OPTION``, the slot, and which of its parts have such an option."""
+    slot, _, option = flag.removeprefix(PREFIX).partition(".")
+    found = []
+    for name in lookup.names(SLOTS[slot]) if flag.startswith(PREFIX) and slot in SLOTS else ():
+        try:
+            recipe = lookup.recipe(lookup.find(SLOTS[slot], name))
+        except VaezooError:  # of a broken plugin: it cannot be meant
+            continue
+        if option.replace("-", "_") in (o.name for o in options_of(options_class(recipe))):
+            found.append(name)
+    return slot, found
 
 
 def model_class(variant: str, base: Mapping[str, Any], parts: Mapping[str, Any]) -> type[Any]:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -185,12 +185,25 @@ def _parse(argv: Sequence[str], target: Target, parts: Mapping[str, Any]) -> Any
     model = model_flags.model_class(target.variant, base.model, parts)
     nested = {"model": ("model", model)}
     cls = make("Train", options_of(TrainingConfig), base.training, nested, bases=(Train,))
+    if not wants_help(argv):
+        _check_owners(given(argv) - {*flags(cls)})
     about = (
         f"Train a model; here with the options of {target.variant}, other variants have others. "
         f"The options of a network, likelihood or prior are shown when it is named, as in "
         f"`vaezoo train {target.variant} --model.network mlp --help`."
     )
     return parse(cls, argv, COMMAND, about)
+
+
+def _check_owners(unknown: Iterable[str]) -> None:
+    """Raise UsageError for an option of a part that is not the model's, but could be."""
+    for flag in sorted(unknown):
+        slot, names = model_flags.owners(flag)
+        if names:
+            raise UsageError(
+                f"{flag!r} belongs to the {slot} {' or '.join(names)}: "
+                f"name it with {model_flags.PREFIX}{slot} {names[0]}"
+            )
 
 
 def _defaults_of_open_slots(

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from vaezoo.cli.usage import UsageError
-from vaezoo.data import Binarization, Data, Source, as_data
-from vaezoo.errors import DataError
+from vaezoo.data import Binarization, Data, as_data
+from vaezoo.errors import DataError, RunError
 from vaezoo.model import VAE
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import DatasetSpec
 from vaezoo.training.config import resolve_device
 from vaezoo.training.run_folder import RunFolder
-from vaezoo.weights import WEIGHTS, load
+from vaezoo.weights import WEIGHTS, find_weights, load
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,8 @@ class Saved:
 def open_saved(path: str, device: str, command: str) -> Saved:
     """The model at ``path``, a run's folder, a model's, or a weights file.
 
+    The model within a run's folder stands for the run.
+
     Raises UsageError without a path, CheckpointError for what is no model, RunError for a run
     whose config is damaged.
     """
@@ -67,9 +69,25 @@ def open_saved(path: str, device: str, command: str) -> Saved:
         )
     model = load(path, device=resolve_device(device))
     run = RunFolder(path)
-    if not run.exists() or (run.path / WEIGHTS).is_file():  # a bare model has a config too
-        return Saved(model=model, path=run.path)
-    return Saved(model=model, path=run.path, run=run, config=run.config())
+    if _holds_run(run):
+        return Saved(model=model, path=run.path, run=run, config=run.config())
+    return _exported(model, Path(path))
+
+
+def _holds_run(run: RunFolder) -> bool:
+    return run.exists() and not (run.path / WEIGHTS).is_file()  # a bare model has a config too
+
+
+def _exported(model: VAE, path: Path) -> Saved:
+    """A model's folder or weights file, with the run that it lies in, if it does."""
+    folder = find_weights(path).parent
+    run = RunFolder((folder if folder.name else folder.resolve()).parent)
+    if run.model.resolve() == folder.resolve() and _holds_run(run):
+        try:
+            return Saved(model=model, path=path, run=run, config=run.config())
+        except RunError:  # the config is of something else: a bare model after all
+            pass
+    return Saved(model=model, path=path)
 
 
 def data_name(config: dict[str, Any], path: Path) -> str:
@@ -78,10 +96,3 @@ def data_name(config: dict[str, Any], path: Path) -> str:
     if name not in lookup.names(DatasetSpec):
         raise DataError(f"the data of {path}, {name!r}, are none that vaezoo knows by name")
     return str(name)
-
-
-def shown_split(data: Data) -> tuple[str, Source]:
-    """The split that figures and pictures are made of: test, else validation, else train."""
-    splits = data.splits()
-    name = next(name for name in ("test", "validation", "train") if name in splits)
-    return name, splits[name]

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vaezoo.cli.evaluate import show_figures
+from vaezoo.cli.evaluate import are_figures, show_figures
 from vaezoo.cli.tables import line
 from vaezoo.cli.usage import flag_name, groups, tell, value_of
 from vaezoo.errors import RunError
@@ -64,10 +64,13 @@ def show_run(run: RunFolder) -> None:
     """What a finished run holds: its figures, its model, and its pictures."""
     from vaezoo.training.run_folder import FIGURES
 
+    path = run.path / FIGURES
     try:
-        figures = json.loads((run.path / FIGURES).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunError(f"{run.path / FIGURES} cannot be read: {error}") from error
+        figures = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+    if not are_figures(figures):
+        raise RunError(f"{path} does not hold the figures of a run: `vaezoo eval` makes them anew")
     show_figures(figures)
     line()
     line(f"model     {run.model}")

@@ -13,6 +13,8 @@ from vaezoo.errors import VaezooError
 
 NUMBER = re.compile(r"-\.?\d")
 HELP = ("-h", "--help")
+SEEDS = 2**63
+"""How many seeds there are, counted from 0: what every random generator takes."""
 
 
 class UsageError(VaezooError):
@@ -70,6 +72,12 @@ def unknown_flag(flag: str, known: Iterable[str], command: str = "") -> UsageErr
     hint = f" Did you mean {close[0]!r}?" if close else ""
     whole = f"vaezoo {command}".strip()
     return UsageError(f"{whole} has no option {flag!r}.{hint} See `{whole} --help`.")
+
+
+def check_seed(seed: int) -> None:
+    """Raise UsageError for what is no seed."""
+    if not 0 <= seed < SEEDS:
+        raise UsageError(f"--seed must lie in 0..2**63-1, not {seed}")
 
 
 class PlainParser(argparse.ArgumentParser):

@@ -2,9 +2,10 @@
 
 from vaezoo.pictures.curve import training_curve
 from vaezoo.pictures.figures import class_samples, reconstructions, samples, traversals
-from vaezoo.pictures.grid import grid, save_png
+from vaezoo.pictures.grid import check_png, grid, save_png
 
 __all__ = [
+    "check_png",
     "class_samples",
     "grid",
     "reconstructions",

@@ -6,7 +6,7 @@ Shapes: N images, C channels, H height, W width, K classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 from typing import Protocol
 
 import torch
@@ -17,6 +17,7 @@ from vaezoo.errors import DataError
 from vaezoo.pictures.grid import grid
 from vaezoo.pictures.sheet import check_images, draw_sheet
 
+DRAWN = "Samples: means of p(x|z) at draws of z from the prior"
 MOST_TRAVERSED = 16
 """How many latent dimensions a traversal shows unless told which."""
 
@@ -58,6 +59,7 @@ def reconstructions(
     y: Tensor | None = None,
     *,
     columns: int = 25,
+    of: str = "",
     caption: str | None = None,
 ) -> Image.Image:
     """Originals, each over its reconstruction: pairs of rows of `columns` images.
@@ -67,6 +69,7 @@ def reconstructions(
         x: (N, C, H, W) in [0, 1]; 50 images make two pairs of rows of 25.
         y: labels (N,), for models that take them.
         columns: images in a row.
+        of: what the originals are, such as "mnist, test split"; the default caption ends with it.
         caption: instead of the default one.
     """
     check_images(x, "originals")
@@ -82,7 +85,7 @@ def reconstructions(
     if caption is None:
         caption = (
             "Reconstructions: each original above what the model makes of it, the mean of p(x|z)"
-        )
+        ) + (f"; {of}" if of else "")
     return draw_sheet(
         [row for pair in pairs for row in pair],
         columns,
@@ -114,11 +117,14 @@ def samples(
         raise DataError(f"Cannot draw {n} samples; ask for at least one.")
     classes = model.num_classes
     y = None if classes is None else torch.arange(n) % classes
-    drawn = "Samples: means of p(x|z) at draws of z from the prior"
+    drawn = DRAWN
     labels: list[str] = []
     if classes is not None and columns is None and classes <= min(n, 25):
         labels = [str(label) for label in range(classes)]
         drawn += ", one class in each column"
+    elif classes is not None:
+        drawn += f", row by row of the classes 0 to {min(n, classes) - 1}"
+        drawn += f", the first {n} of {classes}" if n < classes else " in turn"
     return grid(
         model.sample(n, y=y, seed=seed),
         len(labels) or _columns(ceil(sqrt(n)) if columns is None else columns, n),
@@ -161,7 +167,7 @@ def class_samples(
     return grid(
         model.sample(len(y), y=y, seed=seed),
         per_class,
-        caption="Samples, one class in each row" if caption is None else caption,
+        caption=f"{DRAWN}, one class in each row" if caption is None else caption,
         row_labels=list(classes) or [str(label) for label in range(count)],
     )
 
@@ -188,8 +194,10 @@ def traversals(
         caption: instead of the default one.
     """
     check_images(x, "the example to traverse")
-    if steps < 2 or limit <= 0:
-        raise DataError(f"Traversals need steps >= 2 and limit > 0, not {steps} and {limit}.")
+    if steps < 2 or not 0 < limit < inf:
+        raise DataError(
+            f"Traversals need steps >= 2 and a finite limit > 0, not {steps} and {limit}."
+        )
     chosen = list(range(min(model.latent_dim, MOST_TRAVERSED)) if dims is None else dims)
     first = None if y is None else y[:1]
     images = model.traverse(x[:1], dims=chosen, steps=steps, limit=limit, y=first)

@@ -58,12 +58,21 @@ def grid(
     )
 
 
+def check_png(path: str | os.PathLike[str]) -> Path:
+    """The path of a picture. Raises DataError for a name that does not end in .png."""
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise DataError(f"Pictures are PNG files: {str(path)!r} must end in .png.")
+    return path
+
+
 def save_png(image: Image.Image, path: str | os.PathLike[str]) -> Path:
     """Write `image` as PNG in one step, making missing folders, and return the path.
 
     The file appears complete or not at all: it is written beside its place and then moved there.
+    Raises DataError for a name that does not end in .png.
     """
-    path = Path(path)
+    path = check_png(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

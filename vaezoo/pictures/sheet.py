@@ -25,6 +25,10 @@ LARGEST_CELL = 192
 """... or the longer side of their cells is this long."""
 MIN_CELL = 56
 NARROWEST_CAPTION, LONGEST_LABEL = 460, 280
+READABLE, MOST_GROWN = 14, 4
+"""Size of labels for which low rows are set further apart, on a sheet that is no wider than FILL.
+Text of a wider one grows with it, up to so many times, to be read when the sheet is shown small.
+"""
 NOT_A_NUMBER = (255, 0, 255)
 """Colour of a pixel that is NaN: no picture of a healthy model has it."""
 
@@ -35,16 +39,24 @@ class Cells:
 
     width: int
     height: int
+    row: int
+    """Height of a row: its images', or more if its label needs it."""
     gap: int
     group: int
     """Rows that belong together; 0 means that all do. A wider gap follows them."""
+
+    @property
+    def above(self) -> int:
+        """How much of a row lies above its images."""
+        return (self.row - self.height) // 2
 
     def left(self, column: int) -> int:
         return column * (self.width + self.gap)
 
     def top(self, row: int) -> int:
         groups_above = row // self.group if self.group else 0
-        return row * (self.height + self.gap) + groups_above * max(3 * self.gap, 12)
+        apart = max(3 * self.gap, 12, self.row - self.height)
+        return row * (self.row + self.gap) + groups_above * apart + self.above
 
     def middle(self, row: int, column: int) -> tuple[float, float]:
         return self.left(column) + self.width / 2, self.top(row) + self.height / 2
@@ -101,19 +113,25 @@ def draw_sheet(
     _check_labels(column_labels, columns, "column")
     height, width = rows[0].shape[-2:]
     factor = scale(len(rows), columns, height, width, gap, min_cell)
+    gap *= min(max(factor, 2), 4)
+    wide = columns * (width * factor + gap) - gap
+    grown = min(max(wide / FILL[0], 1.0), MOST_GROWN)
+    size = round(min(24, max(18, wide // 60)) * grown)
+    least = text.line_height(text.font(round(READABLE * grown)))
     cells = Cells(
         width=width * factor,
         height=height * factor,
-        gap=gap * min(max(factor, 2), 4),
+        row=max(height * factor, least if row_labels else 0),
+        gap=gap,
         group=rows_per_group,
     )
-    wide = cells.left(columns - 1) + cells.width
-    high = cells.top(len(rows) - 1) + cells.height
+    high = cells.top(len(rows) - 1) + cells.row - cells.above
 
-    size = min(24, max(18, wide // 60))
-    row_face, row_lines = text.fit(row_labels, size - 3, LONGEST_LABEL, cells.height)
+    row_face, row_lines = text.fit(row_labels, size - 3, LONGEST_LABEL * grown, cells.row)
     label_width = max((text.text_width(lines, row_face) + 12 for lines in row_lines), default=0)
-    column_face, column_lines = text.fit(column_labels, size - 3, cells.width, cells.height)
+    column_face, column_lines = text.fit(
+        column_labels, size - 3, cells.width, max(cells.height, least)
+    )
     label_height = max(map(len, column_lines), default=0) * text.line_height(column_face)
 
     face = text.font(size)

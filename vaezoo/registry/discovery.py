@@ -92,7 +92,7 @@ def _unloaded(entry: importlib.metadata.EntryPoint) -> Plugin:
 def _load(entry: importlib.metadata.EntryPoint) -> tuple[Spec, ...]:
     try:
         module = entry.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BrokenPluginError(
             f"importing {entry.value!r} failed with {type(error).__name__}: {error}"
         ) from error
@@ -121,7 +121,7 @@ def _checked(hook: object) -> Iterator[Spec]:
     seen: set[tuple[str, str]] = set()
     try:
         yielded: Iterable[object] = list(hook())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BrokenPluginError(
             f"its hook vaezoo_specs failed with {type(error).__name__}: {error}"
         ) from error
