@@ -21,12 +21,7 @@ TRAINING: dict[str, Any] = {
 MODEL: dict[str, Any] = {
     "latent_dim": 10,
     "beta": 1.5,
-    "warmup_steps": 10_000,
-    "network": {
-        "name": "conv",
-        "channels": [8, 16, 32, 64],
-        "hidden": [512],
-        "activation": "silu",
-    },
+    "warmup_steps": 11_000,
+    "network": {"name": "conv", "channels": [8, 16, 32, 64], "activation": "silu"},
 }
 """Options of the default variant on the default data, as ``vaezoo.create`` takes them."""
