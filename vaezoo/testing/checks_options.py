@@ -80,8 +80,8 @@ def config(subject: Subject) -> None:
     look = f"the options class {cls.__qualname__}: numbers, strings, tuples, dataclasses of these"
     names = {field.name for field in dataclasses.fields(cls)}
     given = {name: value for name, value in subject.options.items() if name in names}
-    own = build(cls, given, subject.name)
     try:
+        own = build(cls, given, subject.name)
         text = json.dumps(to_json(own), allow_nan=False)
     except (OptionError, ValueError, TypeError) as error:
         fail(expected="defaults that JSON can hold", found=str(error), look=look)
