@@ -12,19 +12,46 @@ from vaezoo.networks.mlp import MLP, mlp
 from vaezoo.parts import Folded
 
 
+@pytest.mark.parametrize("patch", [1, 2, 4])
 @pytest.mark.parametrize("size", [(1, 28, 28), (3, 64, 64), (2, 12, 20), (1, 65, 41), (4, 5, 3)])
-def test_conv_goes_down_and_up_again_at_any_size(size: tuple[int, int, int]) -> None:
-    down = conv(Conv(), input_shape=size, output_shape=(7,), direction="down")
-    up = conv(Conv(), input_shape=(5,), output_shape=size, direction="up")
+def test_conv_goes_down_and_up_again_at_any_size(size: tuple[int, int, int], patch: int) -> None:
+    down = conv(Conv(patch=patch), input_shape=size, output_shape=(7,), direction="down")
+    up = conv(Conv(patch=patch), input_shape=(5,), output_shape=size, direction="up")
     assert down(torch.rand(2, *size)).shape == (2, 7)
     assert up(torch.rand(2, 5)).shape == (2, *size)
 
 
 @pytest.mark.parametrize(("size", "stages"), [(28, 2), (32, 3), (64, 4), (256, 6), (7, 0)])
 def test_conv_halves_as_long_as_four_pixels_remain(size: int, stages: int) -> None:
-    sizes = halvings((1, size, size + 3))
+    sizes = halvings((size, size + 3))
     assert len(sizes) - 1 == stages
     assert min(sizes[-1]) >= min(4, size)
+
+
+@pytest.mark.parametrize("direction", ["down", "up"])
+def test_every_pixel_counts_where_patches_reach_beyond_the_image(direction: str) -> None:
+    size = (1, 9, 7)
+    if direction == "down":
+        x = torch.rand(1, *size, requires_grad=True)
+        conv(Conv(patch=4), input_shape=size, output_shape=(2,))(x).sum().backward()
+        assert x.grad is not None
+        assert (x.grad != 0).all()
+    else:
+        z = torch.rand(2, 3)
+        network = conv(Conv(patch=4), input_shape=(3,), output_shape=size, direction="up")
+        a, b = network(z)
+        assert (a != b).all()
+
+
+def test_patches_make_the_map_smaller_before_any_halving() -> None:
+    network = conv(Conv(channels=(8, 12, 16), patch=4), input_shape=(1, 64, 64), output_shape=(2,))
+    kernels = [tuple(m.weight.shape) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert kernels == [(8, 1, 4, 4), (12, 8, 4, 4), (16, 12, 4, 4)]  # 64 -> 16 -> 8 -> 4
+
+
+def test_conv_refuses_patches_without_pixels() -> None:
+    with pytest.raises(vaezoo.OptionError, match="patch must be at least 1"):
+        vaezoo.create("vae", network={"name": "conv", "patch": 0})
 
 
 def test_conv_refuses_vectors() -> None:
