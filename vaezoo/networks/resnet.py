@@ -17,7 +17,7 @@ from vaezoo.networks.layers import ACTIVATIONS, Activation, Direction, group_nor
 
 SMALLEST = 4  # pixels along the shorter side before the dense layer of a flat code
 FEWEST = 4  # channels: a group norm over fewer values leaves too little of them
-MOST_BLOCKS = 64
+MOST_BLOCKS, MOST_GROUPS = 64, 256  # a damaged config shall not keep anybody waiting
 
 Shape = tuple[int, ...]
 Size = tuple[int, int]
@@ -47,8 +47,8 @@ class ResNet:
             )
         if not 1 <= self.blocks <= MOST_BLOCKS:
             raise OptionError(f"blocks must lie in 1..{MOST_BLOCKS}, not {self.blocks}")
-        if self.groups < 1:
-            raise OptionError(f"groups must be positive, not {self.groups}")
+        if not 1 <= self.groups <= MOST_GROUPS:
+            raise OptionError(f"groups must lie in 1..{MOST_GROUPS}, not {self.groups}")
 
     def widths(self, resolutions: int) -> list[int]:
         """The channels at each of so many resolutions."""
