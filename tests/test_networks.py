@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -79,6 +81,39 @@ def test_gated_layers_multiply_by_a_sigmoid() -> None:
     x = torch.randn(4, 3)
     h, g = gated.linear(x).split(5, dim=1)
     assert torch.allclose(network(x), last(h * torch.sigmoid(g)))
+
+
+def test_the_norm_comes_before_the_nonlinearity_and_after_a_gate() -> None:
+    def layers(**options: Any) -> list[str]:
+        network = mlp(MLP(hidden=(9,), **options), input_shape=(5,), output_shape=(2,))
+        return [type(layer).__name__ for layer in network.layers]
+
+    assert layers() == ["Linear", "ReLU", "Linear"]
+    assert layers(norm="layer", dropout=0.1) == [
+        "Linear",
+        "LayerNorm",
+        "ReLU",
+        "Dropout",
+        "Linear",
+    ]
+    assert layers(norm="layer", gated=True) == ["GatedLinear", "LayerNorm", "Linear"]
+
+
+def test_dropout_is_for_training_alone() -> None:
+    network = mlp(MLP(hidden=(50,), dropout=0.5), input_shape=(5,), output_shape=(2,))
+    x = torch.randn(3, 5)
+    assert not torch.equal(network(x), network(x))
+    network.eval()
+    assert torch.equal(network(x), network(x))
+    with pytest.raises(vaezoo.OptionError, match=r"dropout must lie in \[0, 1\)"):
+        MLP(dropout=1.0)
+
+
+def test_the_names_of_weights_that_were_saved_stay() -> None:
+    network = mlp(MLP(hidden=(9, 7)), input_shape=(5,), output_shape=(2,))
+    numbers = (0, 2, 4)
+    names = [f"layers.{n}.{which}" for n in numbers for which in ("weight", "bias")]
+    assert [*network.state_dict()] == names
 
 
 def test_the_classic_network_has_its_number_of_parameters() -> None:
