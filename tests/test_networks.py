@@ -51,6 +51,24 @@ def test_patches_make_the_map_smaller_before_any_halving() -> None:
     assert kernels == [(8, 1, 4, 4), (12, 8, 4, 4), (16, 12, 4, 4)]  # 64 -> 16 -> 8 -> 4
 
 
+@pytest.mark.parametrize("patch", [1, 4])
+def test_group_norm_makes_conv_blind_to_the_size_of_its_features(patch: int) -> None:
+    size = (1, 32, 32)
+    options = Conv(channels=(8, 8, 8), patch=patch, norm="group")
+    down = conv(options, input_shape=size, output_shape=(7,))
+    x = torch.rand(2, *size)
+    code = down(x)
+    with torch.no_grad():
+        first = next(m for m in down.modules() if isinstance(m, nn.Conv2d))
+        first.weight *= 100
+        if first.bias is not None:
+            first.bias *= 100
+    torch.testing.assert_close(down(x), code, rtol=1e-2, atol=1e-3)
+    up = conv(options, input_shape=(5,), output_shape=size, direction="up")
+    z = torch.rand(3, 5)
+    torch.testing.assert_close(up(z)[:1], up(z[:1]))  # of one example, not of the batch
+
+
 def test_conv_refuses_patches_without_pixels() -> None:
     with pytest.raises(vaezoo.OptionError, match="patch must be at least 1"):
         vaezoo.create("vae", network={"name": "conv", "patch": 0})

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from vaezoo.errors import OptionError
-from vaezoo.networks.layers import ACTIVATIONS, Activation, Direction, positive
+from vaezoo.networks.layers import ACTIVATIONS, Activation, Direction, group_norm, positive
 
 SMALLEST = 4  # pixels along the shorter side after the last halving
+GROUPS = 8  # of group norm, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,9 @@ class Conv:
     """Widths of the dense layers between the last stage and the code."""
     activation: Activation = "relu"
     """The non-linearity between layers."""
+    norm: Literal["none", "group"] = "none"
+    """group: group norm after each convolution but the last, before the activation. There is no
+    batch norm: with it, an example's ELBO would depend on the others in its batch."""
 
     def __post_init__(self) -> None:
         positive("channels", self.channels)
@@ -67,7 +72,7 @@ class ConvDown(nn.Module):
                 stages += [nn.Conv2d(before, after, options.patch, stride=options.patch)]
             else:
                 stages += [nn.Conv2d(before, after, 4, stride=2, padding=1)]
-            stages += [activation()]
+            stages += act(options, after)
         # A fifth faster on a CPU, and what tensor cores want; the values are the same.
         self.stages = nn.Sequential(*stages).to(memory_format=torch.channels_last)
         widths = [channels[-1] * prod(sizes[-1]) + context_dim, *options.hidden]
@@ -115,12 +120,12 @@ class ConvUp(nn.Module):
             # 2n pixels from n, plus one where halving had dropped one.
             odd = (height % 2, width % 2)
             stages += [
-                activation(),
+                *act(options, before),
                 nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, output_padding=odd),
             ]
         if patched:
             pixels = output_shape[0] * options.patch**2
-            stages += [activation(), nn.Conv2d(channels[-2], pixels, 3, padding=1)]
+            stages += [*act(options, channels[-2]), nn.Conv2d(channels[-2], pixels, 3, padding=1)]
             stages += [nn.PixelShuffle(options.patch)]
         # A fifth faster on a CPU, and what tensor cores want; the values are the same.
         self.stages = nn.Sequential(*stages).to(memory_format=torch.channels_last)
@@ -132,6 +137,12 @@ class ConvUp(nn.Module):
         h = self.stages(self.dense(h).reshape(h.shape[0], *self.start))
         _, height, width = self.output_shape
         return h[..., :height, :width]  # type: ignore[no-any-return]
+
+
+def act(options: Conv, channels: int) -> list[nn.Module]:
+    """What follows a convolution."""
+    norm = [group_norm(channels, GROUPS)] if options.norm == "group" else []
+    return [*norm, ACTIVATIONS[options.activation]()]
 
 
 def dense(widths: list[int], out_features: int, activation: type[nn.Module]) -> nn.Sequential:
