@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from vaezoo.errors import OptionError
 from vaezoo.heads import Head, PredictedSigma
@@ -132,7 +132,7 @@ class Parts:
         network = self.network(
             self.input_shape, head.input_shape, context_dim=classes or 0, direction="down"
         )
-        return NetworkEncoder(network, head, num_classes=classes)
+        return NetworkEncoder(network, head, num_classes=classes, features=self._features())
 
     def decoder(self, *, conditional: bool = False) -> nn.Module:
         """p(x|z), or p(x|z,y) if conditional."""
@@ -173,9 +173,20 @@ class Parts:
 
     def head(self, event_shape: tuple[int, ...] | None = None) -> Head:
         """The head of the chosen likelihood, over examples unless told otherwise."""
-        default = "bernoulli" if len(self.input_shape) == 3 else "gaussian"
-        choice = self._component("likelihood", LikelihoodSpec, default)
+        choice = self._component("likelihood", LikelihoodSpec, self._default_likelihood)
         return choice(event_shape or self.input_shape)  # type: ignore[no-any-return]
+
+    @property
+    def _default_likelihood(self) -> str:
+        return "bernoulli" if len(self.input_shape) == 3 else "gaussian"
+
+    def _features(self) -> Callable[[Tensor], Tensor]:
+        """How the likelihood would have an encoder see x."""
+        head = getattr(self._chosen.get("decoder"), "head", None)
+        if "decoder" not in self._chosen:
+            likelihood = self._chosen.get("likelihood", self._default_likelihood)
+            head = choose(LikelihoodSpec, likelihood)(self.input_shape)
+        return head.features if isinstance(head, Head) else Head.features
 
     def _module(self, name: str) -> nn.Module | None:
         module = self._chosen.get(name)
