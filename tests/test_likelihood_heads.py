@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import torch
 from likelihood_helpers import COUNTS, EVERY, data_for, make_head
 
 import vaezoo
+from vaezoo.registry import lookup
+from vaezoo.registry.specs import LikelihoodSpec
 
 SHAPE = (2, 3, 5)
 
@@ -124,8 +127,10 @@ def test_wrong_options(likelihood: dict[str, Any], message: str) -> None:
         vaezoo.create("vae", input_shape=(4,), likelihood=likelihood)
 
 
-def test_every_likelihood_is_listed_here() -> None:
-    from vaezoo.registry import lookup
-    from vaezoo.registry.specs import LikelihoodSpec
-
+def test_every_likelihood_is_tested_here_and_documented() -> None:
     assert {*lookup.names(LikelihoodSpec)} == {*EVERY}
+    page = (Path(__file__).parents[1] / "docs" / "likelihoods.md").read_text()
+    for name in EVERY:
+        assert f"| `{name}` |" in page
+        for option in vaezoo.describe(name).options:
+            assert f"`{option.name}`" in page

@@ -54,7 +54,7 @@ class Evaluation:
                 "this p(x|z) is a density: use likelihood='discretized-logistic' or 'categorical' "
                 "for grey levels, 'bernoulli' for binary data, 'negative-binomial' for counts"
             )
-        for batch in self.batches():
+        for batch in self.batches() if self.binarization == "none" else ():
             if not head.supports(batch.x):
                 return (
                     "this p(x|z) gives no probability to grey values: binarize the data, as in "

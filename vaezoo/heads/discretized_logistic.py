@@ -1,7 +1,7 @@
 """Independent grey levels, each a logistic variable rounded to them.
 
-Kingma et al. 2016 (arXiv:1606.04934, app. A); the outermost levels take the tails, as in
-PixelCNN++ (Salimans et al. 2017, arXiv:1701.05517, eq. 2).
+Kingma et al. 2016 (arXiv:1606.04934); PixelCNN++ (Salimans et al. 2017, arXiv:1701.05517, eq. 2),
+in which the outermost levels take the tails.
 """
 
 from __future__ import annotations
@@ -70,9 +70,10 @@ class DiscretizedLogisticDistribution(GridDistribution):
     def level_moment(self, power: int) -> Tensor:
         # Σ [k^p - (k-1)^p] P(level >= k), one level at a time: all at once would take as many
         # times the memory of the images.
-        moment = torch.zeros_like(self.location)
+        moment, below = torch.zeros_like(self.location), self._edge(-0.5)
         for k in range(1, self.levels):
-            moment = moment + (k**power - (k - 1) ** power) * (-self._edge(k - 0.5)).sigmoid()
+            at_least = torch.add(below, self.width, alpha=k).neg().sigmoid()
+            moment = torch.add(moment, at_least, alpha=k**power - (k - 1) ** power)
         return moment
 
     @torch.no_grad()

@@ -35,7 +35,7 @@ class GridDistribution(Distribution, ABC):
 
     @property
     def mean(self) -> Tensor:
-        return self.level_moment(1) / (self.levels - 1)
+        return (self.level_moment(1) / (self.levels - 1)).clamp(max=1)  # for rounding's sake
 
     @property
     def variance(self) -> Tensor:
