@@ -102,18 +102,20 @@ def test_bits_per_dim_of_a_density_are_refused(name: str, reason: str) -> None:
         vaezoo.evaluate(model, x, "bits-per-dim")
 
 
+class Headless(vaezoo.Decoder):
+    """A decoder that says nothing of its likelihood."""
+
+    def __init__(self, inner: torch.nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Any:
+        return self.inner(z, y)
+
+
 def test_bits_per_dim_of_a_decoder_that_says_nothing_of_itself_are_refused() -> None:
     model = make("bernoulli")
-
-    class Headless(vaezoo.Decoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = model.decoder
-
-        def forward(self, z: Tensor, y: Tensor | None = None) -> Any:
-            return self.inner(z, y)
-
-    model = vaezoo.VAE(model.encoder, Headless(), model.prior)
+    model = vaezoo.VAE(model.encoder, Headless(model.decoder), model.prior)
     with pytest.raises(vaezoo.DataError, match="it has no head"):
         vaezoo.evaluate(model, torch.rand(30, *SHAPE).round(), "bits-per-dim")
 
@@ -134,12 +136,17 @@ def test_counts_reach_the_encoders_network_as_logarithms(name: str) -> None:
     assert torch.equal(seen[1], x)
 
 
-def test_counts_reach_an_encoder_beside_a_given_decoder_as_its_head_says() -> None:
+def test_an_encoder_sees_x_as_the_head_of_a_given_decoder_says() -> None:
+    def features(**options: Any) -> Any:
+        return vaezoo.create("vae", input_shape=(7,), **options, **SMALL).encoder.features
+
+    counts, plain = vaezoo.heads.NegativeBinomialHead.features, vaezoo.heads.Head.features
     given = make("negative-binomial", (7,)).decoder
-    model = vaezoo.create("vae", input_shape=(7,), decoder=given, **SMALL)
-    assert model.encoder.features is given.head.features
-    model = vaezoo.create("vae", input_shape=(7,), decoder=torch.nn.Identity(), **SMALL)
-    assert model.encoder.features is vaezoo.heads.Head.features
+    assert features(decoder=given) is counts
+    assert features(decoder=Headless(given)) is plain
+    network = vaezoo.wrap(torch.nn.Linear(3, 7))
+    assert features(decoder=network, likelihood="negative-binomial") is counts
+    assert features(decoder=network) is plain
 
 
 def test_counts_in_their_hundreds_are_learned() -> None:
