@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from vaezoo.errors import OptionError
 from vaezoo.heads import Head, PredictedSigma
@@ -156,7 +156,7 @@ class Parts:
         network, classes = self._network_of(
             "encoder", own, self.input_shape, head.input_shape, conditional
         )
-        return NetworkEncoder(network, head, num_classes=classes)
+        return NetworkEncoder(network, head, num_classes=classes, features=self._features())
 
     def decoder(self, *, conditional: bool = False) -> nn.Module:
         """p(x|z), or p(x|z,y) if conditional."""
@@ -197,9 +197,22 @@ class Parts:
 
     def head(self, event_shape: tuple[int, ...] | None = None) -> Head:
         """The head of the chosen likelihood, over examples unless told otherwise."""
-        default = "bernoulli" if len(self.input_shape) == 3 else "gaussian"
-        choice = self._component("likelihood", LikelihoodSpec, default)
+        choice = self._component("likelihood", LikelihoodSpec, self._default_likelihood)
         return choice(event_shape or self.input_shape)  # type: ignore[no-any-return]
+
+    @property
+    def _default_likelihood(self) -> str:
+        return "bernoulli" if len(self.input_shape) == 3 else "gaussian"
+
+    def _features(self) -> Callable[[Tensor], Tensor]:
+        """How the likelihood would have an encoder see x."""
+        decoder = self._chosen.get("decoder")
+        if decoder is None or isinstance(decoder, Wrapped):
+            likelihood = self._chosen.get("likelihood", self._default_likelihood)
+            head = choose(LikelihoodSpec, likelihood)(self.input_shape)
+        else:
+            head = getattr(decoder, "head", None)
+        return head.features if isinstance(head, Head) else Head.features
 
     def _network_of(
         self,
