@@ -123,22 +123,24 @@ class Parts:
         self._numbers["num_classes"] = self._classes
         return self._classes
 
-    def encoder(self, *, conditional: bool = False) -> nn.Module:
-        """q(z|x), or q(z|x,y) if conditional: a diagonal normal."""
+    def encoder(self, *, conditional: bool = False, head: Head | None = None) -> nn.Module:
+        """q(z|x), or q(z|x,y) if conditional: a diagonal normal, unless ``head`` makes another."""
         if (module := self._module("encoder")) is not None:
             return module
-        head = PredictedSigma((self.latent_dim,))
+        head = PredictedSigma((self.latent_dim,)) if head is None else head
         classes = self.num_classes if conditional else None
         network = self.network(
             self.input_shape, head.input_shape, context_dim=classes or 0, direction="down"
         )
         return NetworkEncoder(network, head, num_classes=classes)
 
-    def decoder(self, *, conditional: bool = False) -> nn.Module:
-        """p(x|z), or p(x|z,y) if conditional."""
+    def decoder(
+        self, *, conditional: bool = False, likelihood: Component | None = None
+    ) -> nn.Module:
+        """p(x|z), or p(x|z,y) if conditional. likelihood: as in ``head``."""
         if (module := self._module("decoder")) is not None:
             return module
-        head = self.head()
+        head = self.head(likelihood=likelihood)
         classes = self.num_classes if conditional else None
         network = self.network(
             (self.latent_dim,), head.input_shape, context_dim=classes or 0, direction="up"
@@ -171,10 +173,15 @@ class Parts:
         )
         return Folded(network, event_ndim=len(input_shape))
 
-    def head(self, event_shape: tuple[int, ...] | None = None) -> Head:
-        """The head of the chosen likelihood, over examples unless told otherwise."""
+    def head(
+        self, event_shape: tuple[int, ...] | None = None, *, likelihood: Component | None = None
+    ) -> Head:
+        """The head of the chosen likelihood, over examples unless told otherwise.
+
+        likelihood: the variant's default, where it is another than all variants'.
+        """
         default = "bernoulli" if len(self.input_shape) == 3 else "gaussian"
-        choice = self._component("likelihood", LikelihoodSpec, default)
+        choice = self._component("likelihood", LikelihoodSpec, likelihood or default)
         return choice(event_shape or self.input_shape)  # type: ignore[no-any-return]
 
     def _module(self, name: str) -> nn.Module | None:

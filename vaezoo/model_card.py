@@ -33,7 +33,7 @@ tags:
 ---
 # {variant}
 
-A variational autoencoder, trained and saved with vaezoo.
+Trained and saved with vaezoo, a zoo of variational autoencoders.
 
 | | |
 |---|---|
