@@ -85,7 +85,7 @@ class OwnDecoder(vaezoo.Decoder):
     ],
 )
 def test_another_likelihood_is_refused_with_the_reason(chosen: dict[str, Any]) -> None:
-    with pytest.raises(vaezoo.OptionError, match=r"calibrates the one sigma.*create 'vae'"):
+    with pytest.raises(vaezoo.OptionError, match=r"calibrates the sigma.*create 'vae'"):
         vaezoo.create("sigma-vae", input_shape=SHAPE, **chosen)
 
 

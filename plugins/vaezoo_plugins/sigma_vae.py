@@ -27,9 +27,9 @@ def sigma_vae(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
     decoder = parts.decoder(likelihood={"name": "gaussian", "sigma": options.sigma})
     if not _calibrated(decoder, options.sigma):
         raise vaezoo.OptionError(
-            f"sigma-vae is the VAE that calibrates the one sigma of its Gaussian likelihood: "
-            f"leave likelihood and decoder out, for its sigma is {options.sigma!r} by its own "
-            f"option sigma ('optimal' or 'learned'); for another likelihood create 'vae'"
+            f"sigma-vae calibrates the sigma of a Gaussian likelihood (sigma={options.sigma!r}), "
+            f"which the chosen likelihood or decoder does not have: leave these out, since its "
+            f"own option sigma ('optimal' or 'learned') decides, or create 'vae', which takes any"
         )
     return vaezoo.VAE(parts.encoder(), decoder, parts.prior(), objective=vaezoo.ELBO())
 
