@@ -101,7 +101,7 @@ class Site:
         It is one where q and p both are Independent over all dimensions of an event.
         """
         formula, q, p, ndims = _kl_formula(self.q, self.p)
-        if q.event_shape or p.event_shape or ndims != len(self.q.event_shape):
+        if not ndims == len(self.q.event_shape) == len(self.p.event_shape):
             return None
         if formula is None:
             return q.log_prob(self.z) - p.log_prob(self.code)
