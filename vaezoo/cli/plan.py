@@ -28,13 +28,14 @@ from vaezoo.model import VAE
 from vaezoo.options import build, options_of
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import DatasetSpec, VariantSpec
-from vaezoo.training.config import TrainingConfig, resolve
+from vaezoo.training.config import Resolved, TrainingConfig, resolve
 from vaezoo.training.run_folder import RunFolder
 from vaezoo.training.trainer import run_config
 from vaezoo.weights import parse_config
 from vaezoo.zoo import create
 
 COMMAND = "train"
+RUNS = "runs"
 VARIANT_NAME = tyro.conf.arg(metavar="[NAME]", help_behavior_hint="")
 
 
@@ -43,13 +44,14 @@ class Train:
     """What ``vaezoo train`` takes beside the options of training and of the model."""
 
     name: Annotated[Unset[str], tyro.conf.Positional, VARIANT_NAME] = None
-    """The variant; see `vaezoo list`. Default: beta-vae."""
+    """The variant; see `vaezoo list`. Default: beta-vae. Several, as in `vaezoo train ae vae`, are
+    trained one after the other and compared."""
     data: Unset[str] = None
     """The data to learn from. Default: sprites, which need no download."""
     data_root: Unset[Path] = None
     """Where data sets are kept. Default: $VAEZOO_DATA, else the cache folder."""
     out: Unset[Path] = None
-    """The run's folder. Default: runs/NAME-DATA."""
+    """The run's folder; of several variants, the folder of their runs. Default: runs/NAME-DATA."""
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Go on with the run in the folder; what it was started with need not be said again."""
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -105,14 +107,20 @@ class Plan:
 
     def check_agrees(self, run: RunFolder) -> None:
         """Raise RunError unless the run was started with this plan."""
-        data = self.target.data
-        steps = len(data.train) // self.training.batch_size
-        run.resume(run_config(self.model(), data, resolve(self.training, steps)))
+        run.resume(run_config(self.model(), self.target.data, self.resolved()))
+
+    def resolved(self) -> Resolved:
+        """The run's training with nothing left open."""
+        steps_per_epoch = len(self.target.data.train) // self.training.batch_size
+        return resolve(self.training, steps_per_epoch)
 
 
-def make_plan(argv: Sequence[str]) -> Plan:
-    """Raises VaezooError for what cannot be run, SystemExit(0) once the help is shown."""
-    target = settle(argv)
+def make_plan(argv: Sequence[str], *, compared: bool = False) -> Plan:
+    """What to run. compared: whether it is one of several variants, which get the same sizes.
+
+    Raises VaezooError for what cannot be run, SystemExit(0) once the help is shown.
+    """
+    target = settle(argv, compared=compared)
     model_flags.check_parts(argv)
     parts = model_flags.chosen_parts(argv, target.base.model)
     if not wants_help(argv):
@@ -132,7 +140,7 @@ def make_plan(argv: Sequence[str]) -> Plan:
     )
 
 
-def settle(argv: Sequence[str]) -> Target:
+def settle(argv: Sequence[str], *, compared: bool = False) -> Target:
     """Which run a line means, from the flags that do not depend on that."""
     cls = make("Train", options_of(TrainingConfig), bases=(Train,))
     known = flags(cls)
@@ -146,12 +154,12 @@ def settle(argv: Sequence[str]) -> Target:
     data = defaults.DATA if asked.data is None else asked.data
     lookup.find(VariantSpec, variant)
     lookup.find(DatasetSpec, data)
-    out = asked.out or Path("runs") / f"{variant.replace('/', '-')}-{data.replace('/', '-')}"
+    out = asked.out or Path(RUNS) / run_name(variant, data)
     base = Base()
     if data == defaults.DATA:
+        own = defaults.MODEL if variant == defaults.VARIANT else {}
         base = Base(
-            training=defaults.TRAINING,
-            model=defaults.MODEL if variant == defaults.VARIANT else {},
+            training=defaults.TRAINING, model={**defaults.SIZES, **own} if compared else own
         )
     run = RunFolder(out)
     if asked.resume and not wants_help(argv) and (run.exists() or asked.name is None):
@@ -165,6 +173,11 @@ def settle(argv: Sequence[str]) -> Target:
         resume=asked.resume,
         overwrite=asked.overwrite,
     )
+
+
+def run_name(variant: str, data: str) -> str:
+    """What a run's folder is called."""
+    return f"{variant}-{data}".replace("/", "-")
 
 
 def _recorded(run: RunFolder, asked: Train) -> tuple[Base, str, str]:

@@ -78,8 +78,8 @@ def evaluate(
     """Figures of a model on data, JSON-ready, with what they were measured on.
 
     data: as for ``fit``. metrics: names, or names with options; default: ELBO with its two
-    terms, and bits/dim where they are defined. split: of named data, default test; other data
-    are taken whole. Likelihoods are in nats, per example.
+    terms, and bits/dim where they are defined; of what is no bound, reconstruction. split: of
+    named data, default test; other data are taken whole. Likelihoods are in nats, per example.
 
     Raises DataError, NoBoundError, UnknownComponentError.
     """
@@ -95,8 +95,9 @@ def evaluate(
         model=model, source=source.to(model.device), binarization=binarization, seed=seed
     )
     if metrics is None:
-        metrics = ["elbo"] if model.bound != "none" else []
-        metrics += ["bits-per-dim"] if metrics and not evaluation.why_no_bits else []
+        bound = model.bound != "none"
+        metrics = ["elbo"] if bound else ["reconstruction"]
+        metrics += ["bits-per-dim"] if bound and not evaluation.why_no_bits else []
     result: dict[str, Any] = {
         "data": splits.name,
         "split": split or ("test" if named else "all"),
@@ -124,6 +125,18 @@ def elbo(options: NoOptions) -> Any:
         means, error = _mean_and_error(torch.cat(rows, dim=1))
         names = ("elbo", "reconstruction", "kl")
         return {**dict(zip(names, means, strict=True)), "elbo_standard_error": error[0]}
+
+    return compute
+
+
+def reconstruction(options: NoOptions) -> Any:
+    """The recipe of the metric ``reconstruction``: log p(x|z) with one sampled z, of any model."""
+
+    def compute(evaluation: Evaluation) -> dict[str, float]:
+        model = evaluation.model
+        rows = [model(batch.x, batch.y).log_px[0].double() for batch in evaluation.batches()]
+        means, error = _mean_and_error(torch.cat(rows).unsqueeze(0))
+        return {"reconstruction": means[0], "reconstruction_standard_error": error[0]}
 
     return compute
 

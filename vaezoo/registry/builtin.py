@@ -87,6 +87,7 @@ def vaezoo_specs() -> Iterator[Spec]:
         yield DatasetSpec(name=name, target=f"vaezoo.data.vision:{attribute}", summary=summary)
     metrics = {
         "elbo": "ELBO, reconstruction and KL in nats, with one sampled z",
+        "reconstruction": "log p(x|z) in nats, with one sampled z; of any model, bound or none",
         "bits-per-dim": "-ELBO in bits for each dimension of discrete data",
         "log-likelihood": "Importance-weighted log p(x) in nats, 5,000 samples",
     }
