@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vaezoo.cli.evaluate import are_figures, show_figures
+from vaezoo.cli.overrides import expanded
 from vaezoo.cli.tables import line
 from vaezoo.cli.usage import flag_name, groups, tell, value_of
-from vaezoo.errors import RunError
+from vaezoo.errors import RunError, TrainingWarning
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import DatasetSpec, VariantSpec
 
@@ -23,6 +25,7 @@ WHICH_RUN = ("--out", "--resume", "--data-root")
 
 def train(argv: Sequence[str]) -> None:
     """``vaezoo train``."""
+    argv = expanded(argv)
     _check_names(argv)
     from vaezoo.cli.plan import make_plan
     from vaezoo.training import Trainer
@@ -37,21 +40,24 @@ def train(argv: Sequence[str]) -> None:
             f"--overwrite, or choose another folder with --out"
         )
     if target.resume and (run.path / FIGURES).exists():
-        if any(flag_name(group[0]) not in WHICH_RUN for group in groups(argv) if group):
-            plan.check_agrees(run)
-        tell(f"the run in {run.path} is finished already")
-        show_run(run)
-        return
+        said = any(flag_name(group[0]) not in WHICH_RUN for group in groups(argv) if group)
+        if not (said and plan.longer_than(run)):
+            tell(f"the run in {run.path} is finished already")
+            show_run(run)
+            return
     if target.resume and not run.exists():
         tell(f"{run.path} holds no run yet: starting one")
     try:
-        Trainer(plan.training).fit(
-            plan.model(),
-            target.data,
-            out=run.path,
-            resume=target.resume,
-            overwrite=target.overwrite,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TrainingWarning)  # show_run has them
+            Trainer(plan.training).fit(
+                plan.model(),
+                target.data,
+                out=run.path,
+                resume=target.resume,
+                overwrite=target.overwrite,
+                overrides=plan.overrides,
+            )
     except KeyboardInterrupt as interrupt:
         if not run.exists():
             raise
@@ -61,7 +67,7 @@ def train(argv: Sequence[str]) -> None:
 
 
 def show_run(run: RunFolder) -> None:
-    """What a finished run holds: its figures, its model, and its pictures."""
+    """What a finished run holds: its figures, its model, its pictures, and what went wrong."""
     from vaezoo.training.run_folder import FIGURES
 
     path = run.path / FIGURES
@@ -76,6 +82,8 @@ def show_run(run: RunFolder) -> None:
     line(f"model     {run.model}")
     for picture in sorted(run.samples.glob("*.png")):
         line(f"picture   {picture}")
+    for warning in figures.get("warnings", ()):
+        line(f"warning   {warning}")
 
 
 def _check_names(argv: Sequence[str]) -> None:
