@@ -49,6 +49,8 @@ class VAE(nn.Module):
         self.prior = prior
         self.bound: Bound = bound
         self.config: ModelConfig | None = None
+        self.prepared = False  # whether training has begun, here or before it was loaded
+        self.origin: str | None = None  # the file that it was loaded from
         self._objective = Borrowed(objective if objective is not None else ELBO())
 
     def forward(self, x: Tensor, y: Tensor | None = None, samples: int = 1) -> Trace:

@@ -195,7 +195,7 @@ def test_damaged_figures_are_told(vaezoo, trained, tmp_path, text):
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("vae --steps 4", "training.steps was 3 and now is 4"),
+        ("vae --steps 2", "training.steps was 3 and now is 2, and a run can only be made longer"),
         ("vae --learning-rate 1", "training.learning_rate"),
         ("vae --model.latent-dim 3", "model.shared.latent_dim was 2 and now is 3"),
         ("vae --model.network.hidden 3", "model.parts.network.hidden"),

@@ -107,10 +107,15 @@ def finite(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 def are_figures(value: Any) -> TypeGuard[Mapping[str, Any]]:
     """Whether it is what ``evaluate`` returns, as far as ``show_figures`` needs it."""
+    if not isinstance(value, dict):
+        return False
+    told = value.get("warnings", [])  # of a run
+    figures = {name: v for name, v in value.items() if name != "warnings"}
     return (
-        isinstance(value, dict)
-        and all(isinstance(value.get(name), kind) for name, kind in MADE_ON.items())
-        and all(isinstance(v, str | int | float | None) for v in value.values())
+        all(isinstance(value.get(name), kind) for name, kind in MADE_ON.items())
+        and all(isinstance(v, str | int | float | None) for v in figures.values())
+        and isinstance(told, list)
+        and all(isinstance(warning, str) for warning in told)
     )
 
 
@@ -139,7 +144,7 @@ def measured(figures: Mapping[str, Any]) -> list[str]:
     return [
         name
         for name, value in figures.items()
-        if not (isinstance(value, str) or name in MADE_ON or name.endswith(ERROR))
+        if not (isinstance(value, str | list) or name in MADE_ON or name.endswith(ERROR))
     ]
 
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "plugins": ("vaezoo.cli.catalogue:plugins", "where they come from, and what is broken"),
     "check": ("vaezoo.cli.catalogue:check", "whether a variant keeps the rules of the zoo"),
     "train": ("vaezoo.cli.train:train", "train a model; with nothing else, the default one"),
+    "runs": ("vaezoo.cli.runs:runs", "the runs in a folder, with their figures"),
     "eval": ("vaezoo.cli.evaluate:evaluate", "measure a trained model"),
     "sample": ("vaezoo.cli.draw:sample", "draw samples from its prior"),
     "reconstruct": ("vaezoo.cli.draw:reconstruct", "draw originals over their reconstructions"),

@@ -18,8 +18,10 @@ from typing import Annotated, Any
 import torch
 import tyro
 
+from vaezoo.assembly import ModelConfig
 from vaezoo.cli import defaults, model_flags
 from vaezoo.cli.arguments import Unset, flags, make, parse, wants_help
+from vaezoo.cli.overrides import asked_for
 from vaezoo.cli.saved import data_name
 from vaezoo.cli.usage import UsageError, flag_name, given, groups, is_flag
 from vaezoo.data import Data, as_data
@@ -28,10 +30,10 @@ from vaezoo.model import VAE
 from vaezoo.options import build, options_of
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import DatasetSpec, VariantSpec
-from vaezoo.training.config import Resolved, TrainingConfig, resolve
+from vaezoo.training.config import Resolved, TrainingConfig
 from vaezoo.training.run_folder import RunFolder
-from vaezoo.training.trainer import run_config
-from vaezoo.weights import parse_config
+from vaezoo.training.trainer import resolve_for, run_config
+from vaezoo.weights import load, parse_config, read_config
 from vaezoo.zoo import create
 
 COMMAND = "train"
@@ -56,6 +58,12 @@ class Train:
     """Go on with the run in the folder; what it was started with need not be said again."""
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Replace the run in the folder."""
+    init_from: Unset[Path] = None
+    """Fine-tune: start from the weights of this run or model, whose variant and parts are then
+    the default."""
+    set: Unset[tuple[str, ...]] = None
+    """KEY=VALUE ..., another way to give options: --set steps=500 model.beta=2 is --steps 500
+    --model.beta 2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +85,7 @@ class Target:
     base: Base
     resume: bool
     overwrite: bool
+    init_from: Path | None = None
 
     @cached_property
     def data(self) -> Data:
@@ -99,20 +108,24 @@ class Plan:
     training: TrainingConfig
     options: Mapping[str, Any]
     """Of the model, as ``vaezoo.create`` takes them."""
+    overrides: Mapping[str, Any]
+    """What the line asked for, by dotted name."""
 
     def model(self) -> VAE:
-        """The run's model, the same at each call."""
+        """The run's model, the same at each call. CheckpointError if it starts from weights
+        that do not fit it."""
         torch.manual_seed(self.training.seed)
-        return self.target.model(self.options)
+        model = self.target.model(self.options)
+        origin = self.target.init_from
+        return model if origin is None else load(origin, into=model)
 
-    def check_agrees(self, run: RunFolder) -> None:
-        """Raise RunError unless the run was started with this plan."""
-        run.resume(run_config(self.model(), self.target.data, self.resolved()))
+    def longer_than(self, run: RunFolder) -> bool:
+        """Whether this is the run's plan with more steps. RunError unless it is its plan."""
+        return run.longer(run_config(self.model(), self.target.data, self.resolved()))
 
     def resolved(self) -> Resolved:
         """The run's training with nothing left open."""
-        steps_per_epoch = len(self.target.data.train) // self.training.batch_size
-        return resolve(self.training, steps_per_epoch)
+        return resolve_for(self.model(), self.target.data, self.training)
 
 
 def make_plan(argv: Sequence[str], *, compared: bool = False) -> Plan:
@@ -133,10 +146,13 @@ def make_plan(argv: Sequence[str], *, compared: bool = False) -> Plan:
         raise UsageError("give --epochs or --steps, not both")
     if "--epochs" in given(argv):
         values["steps"] = None  # the base's
+    training = build(TrainingConfig, values, COMMAND)
+    options = model_flags.model_values(parsed.model)
     return Plan(
         target=target,
-        training=build(TrainingConfig, values, COMMAND),
-        options=model_flags.model_values(parsed.model),
+        training=training,
+        options=options,
+        overrides=asked_for(argv, training, options),
     )
 
 
@@ -150,7 +166,10 @@ def settle(argv: Sequence[str], *, compared: bool = False) -> Target:
     asked: Train = parse(cls, [token for group in understood for token in group], COMMAND)
     if asked.resume and asked.overwrite:
         raise UsageError("give --resume or --overwrite, not both")
-    variant = defaults.VARIANT if asked.name is None else asked.name
+    if asked.resume and asked.init_from is not None:
+        raise UsageError("give --resume or --init-from, not both")
+    origin = None if asked.init_from is None else read_config(asked.init_from)
+    variant = asked.name or (defaults.VARIANT if origin is None else origin.variant)
     data = defaults.DATA if asked.data is None else asked.data
     lookup.find(VariantSpec, variant)
     lookup.find(DatasetSpec, data)
@@ -161,9 +180,11 @@ def settle(argv: Sequence[str], *, compared: bool = False) -> Target:
         base = Base(
             training=defaults.TRAINING, model={**defaults.SIZES, **own} if compared else own
         )
-    run = RunFolder(out)
+    if origin is not None:
+        base = Base(training=base.training, model=_model_base(origin, variant))
+    run, init_from = RunFolder(out), asked.init_from
     if asked.resume and not wants_help(argv) and (run.exists() or asked.name is None):
-        base, variant, data = _recorded(run, asked)
+        base, variant, data, init_from = _recorded(run, asked)
     return Target(
         variant=variant,
         data_name=data,
@@ -172,6 +193,7 @@ def settle(argv: Sequence[str], *, compared: bool = False) -> Target:
         base=base,
         resume=asked.resume,
         overwrite=asked.overwrite,
+        init_from=init_from,
     )
 
 
@@ -180,17 +202,24 @@ def run_name(variant: str, data: str) -> str:
     return f"{variant}-{data}".replace("/", "-")
 
 
-def _recorded(run: RunFolder, asked: Train) -> tuple[Base, str, str]:
-    """What a run was started with: its values, its variant and its data."""
+def _model_base(config: ModelConfig, variant: str) -> dict[str, Any]:
+    """What a saved model was made from; its options only where they are those of the variant."""
+    shared = {k: v for k, v in config.shared.items() if k not in model_flags.FROM_DATA}
+    own = config.options if config.variant == variant else {}
+    return {**own, **shared, **config.parts}
+
+
+def _recorded(run: RunFolder, asked: Train) -> tuple[Base, str, str, Path | None]:
+    """What a run was started with: its values, variant, data, and weights if it needs them."""
     config = run.config()
     model = parse_config(config["model"], run.path)
     data = data_name(config, run.path)
     for what, old, new in (("variant", model.variant, asked.name), ("data", data, asked.data)):
         if new not in (None, old):
             raise RunError(f"{run.path} cannot be resumed with another {what}: it has {old!r}")
-    shared = {k: v for k, v in model.shared.items() if k not in model_flags.FROM_DATA}
-    base = Base(training=config["training"], model={**model.options, **shared, **model.parts})
-    return base, model.variant, data
+    base = Base(training=config["training"], model=_model_base(model, model.variant))
+    origin = config.get("init_from") if run.safe_step() == 0 else None
+    return base, model.variant, data, Path(origin) if isinstance(origin, str) else None
 
 
 def _parse(argv: Sequence[str], target: Target, parts: Mapping[str, Any]) -> Any:

@@ -45,13 +45,17 @@ def train_several(names: Sequence[str], argv: Sequence[str]) -> None:
             command = shlex.join(["vaezoo", COMMAND, *rest, "--resume"])
             raise KeyboardInterrupt(f"continue with `{command}`") from interrupt
     models = {name: load(run.path) for name, run in runs.items()}
-    _show({name: figures_of(run) for name, run in runs.items()}, models)
+    figures = {name: figures_of(run) for name, run in runs.items()}
+    _show(figures, models)
     line()
     for run in runs.values():
         line(f"run       {run.path}")
     if (picture := _draw(models, next(iter(plans.values())))) is not None:
         path = folder / f"comparison-{run_name('-'.join(names), data)}.png"
         line(f"picture   {pictures.save_png(picture, path)}")
+    for name, each in figures.items():
+        for warning in each.get("warnings", ()):
+            line(f"warning   {name}: {warning}")
 
 
 def _line(name: str, data: str, folder: Path, argv: Sequence[str]) -> list[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vaezoo.cli.evaluate import are_figures, show_figures
+from vaezoo.cli.overrides import expanded
 from vaezoo.cli.tables import line
 from vaezoo.cli.usage import flag_name, groups, tell, value_of
-from vaezoo.errors import RunError
+from vaezoo.errors import RunError, TrainingWarning
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import DatasetSpec, VariantSpec
 
@@ -24,6 +26,7 @@ WHICH_RUN = ("--out", "--resume", "--data-root")
 
 def train(argv: Sequence[str]) -> None:
     """``vaezoo train``."""
+    argv = expanded(argv)
     names = groups(argv)[0]
     _check_names(names, argv)
     if len(names) > 1:
@@ -58,20 +61,23 @@ def finish(plan: Plan, argv: Sequence[str]) -> RunFolder:
     target = plan.target
     run = RunFolder(target.out)
     if target.resume and (run.path / FIGURES).exists():
-        if any(flag_name(group[0]) not in WHICH_RUN for group in groups(argv) if group):
-            plan.check_agrees(run)
-        tell(f"the run in {run.path} is finished already")
-        return run
+        said = any(flag_name(group[0]) not in WHICH_RUN for group in groups(argv) if group)
+        if not (said and plan.longer_than(run)):
+            tell(f"the run in {run.path} is finished already")
+            return run
     if target.resume and not run.exists():
         tell(f"{run.path} holds no run yet: starting one")
     try:
-        Trainer(plan.training).fit(
-            plan.model(),
-            target.data,
-            out=run.path,
-            resume=target.resume,
-            overwrite=target.overwrite,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TrainingWarning)  # show_run has them
+            Trainer(plan.training).fit(
+                plan.model(),
+                target.data,
+                out=run.path,
+                resume=target.resume,
+                overwrite=target.overwrite,
+                overrides=plan.overrides,
+            )
     except KeyboardInterrupt as interrupt:
         if not run.exists():
             raise
@@ -81,12 +87,15 @@ def finish(plan: Plan, argv: Sequence[str]) -> RunFolder:
 
 
 def show_run(run: RunFolder) -> None:
-    """What a finished run holds: its figures, its model, and its pictures."""
-    show_figures(figures_of(run))
+    """What a finished run holds: its figures, its model, its pictures, and what went wrong."""
+    figures = figures_of(run)
+    show_figures(figures)
     line()
     line(f"model     {run.model}")
     for picture in sorted(run.samples.glob("*.png")):
         line(f"picture   {picture}")
+    for warning in figures.get("warnings", ()):
+        line(f"warning   {warning}")
 
 
 def figures_of(run: RunFolder) -> Mapping[str, Any]:

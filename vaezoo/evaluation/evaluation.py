@@ -90,6 +90,11 @@ def evaluate(
     splits = as_data(data, validation=whole, root=root)
     named = splits.test is not None
     source = splits.split(split or ("test" if named else "train"))
+    if splits.stream is not None and not isinstance(data, Data):  # whose train split is at hand
+        raise DataError(
+            f"a stream ({splits.name}) cannot be measured: it may have no end; read as many of "
+            f"its examples as are wanted into a tensor"
+        )
     check_source(model, source, f"the examples of {splits.name!r}")
     evaluation = Evaluation(
         model=model, source=source.to(model.device), binarization=binarization, seed=seed

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from vaezoo.data import Binarization
 from vaezoo.errors import OptionError
+from vaezoo.options import build, options_of
 
 COMPILE_PAYS = 2_000  # steps on CUDA, below which compiling takes longer than it saves
+DECIDED = ("validate_every", "checkpoint_every", "log_every", "precision", "execution", "device")
+VALIDATE_EVERY, LOG_EVERY = 1_000, 100  # steps, where a run's length is not known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +22,7 @@ class TrainingConfig:
     """Options of ``fit``, of ``Trainer``, and of the command ``train``."""
 
     epochs: int = 10
-    """Passes over the training data, unless `steps` is given."""
+    """Passes over the training data, unless `steps` is given. Each starts a stream anew."""
     steps: int | None = None
     """Training steps, instead of epochs."""
     batch_size: int = 128
@@ -39,6 +43,9 @@ class TrainingConfig:
     """Adam's term against division by zero."""
     clip_norm: float | None = None
     """Scale gradients down to at most this Euclidean norm."""
+    ema: float | None = None
+    """Decay of a running mean of the weights, as in 0.999; validation, the best weights and the
+    saved model are then the mean's. Default: none."""
     binarization: Binarization = "none"
     """How images become binary: none, threshold (x > 0.5), static (drawn once), or dynamic
     (drawn anew for each batch; validation and test are drawn once)."""
@@ -74,15 +81,17 @@ class TrainingConfig:
                 raise OptionError(f"{name} must be positive, not {value}")
         if self.seed >= 2**63:
             raise OptionError(f"seed must be less than 2**63, not {self.seed}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise OptionError(f"ema must lie between 0 and 1, as 0.999 does, not {self.ema}")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise OptionError(f"betas must lie in [0, 1), not {self.betas}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved(TrainingConfig):
-    """A TrainingConfig with nothing left open."""
+    """A TrainingConfig with nothing left open, but for ``steps``: None means as many as
+    ``epochs`` passes over a stream of unknown length have."""
 
-    steps: int
     validate_every: int
     checkpoint_every: int
     log_every: int
@@ -93,18 +102,34 @@ class Resolved(TrainingConfig):
         return torch.bfloat16 if self.precision == "bf16" else None
 
 
-def resolve(config: TrainingConfig, steps_per_epoch: int) -> Resolved:
-    """Decide what was left open: from the configured number of steps, never from a clock."""
-    steps = config.steps or config.epochs * steps_per_epoch
+def resolve(config: TrainingConfig, steps_per_epoch: int | None) -> Resolved:
+    """Decide what was left open: from the configured number of steps, never from a clock.
+
+    steps_per_epoch: None for a stream of unknown length. Raises OptionError.
+    """
+    steps, epochs = config.steps, config.epochs
+    if steps is None and steps_per_epoch is not None:
+        steps = epochs * steps_per_epoch
+    if steps is not None and steps_per_epoch is not None:
+        epochs = max(1, -(-steps // steps_per_epoch))
     device = resolve_device(config.device)
-    if config.lr_warmup_steps > steps:
+    if steps is None and config.lr_schedule != "constant":
+        raise OptionError(
+            f"lr_schedule {config.lr_schedule!r} ends at the last step, and the length of this "
+            f"stream is not known: give steps, or the stream's size, as in "
+            f"vaezoo.data.Stream(batches, size=50_000)"
+        )
+    if steps is not None and config.lr_warmup_steps > steps:
         raise OptionError(
             f"lr_warmup_steps is {config.lr_warmup_steps}, more than the {steps} steps of the run"
         )
-    validate_every = config.validate_every or max(1, min(steps_per_epoch, -(-steps // 4)))
+    quarter = VALIDATE_EVERY if steps is None else -(-steps // 4)
+    validate_every = config.validate_every or max(1, min(steps_per_epoch or quarter, quarter))
+    log_every = LOG_EVERY if steps is None else max(1, steps // 100)
     execution, precision = config.execution, config.precision
     if execution == "auto":
-        execution = "compiled" if device.type == "cuda" and steps >= COMPILE_PAYS else "eager"
+        long = steps is None or steps >= COMPILE_PAYS
+        execution = "compiled" if device.type == "cuda" and long else "eager"
     if precision == "auto":
         bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16" if bf16 else "fp32"
@@ -113,15 +138,27 @@ def resolve(config: TrainingConfig, steps_per_epoch: int) -> Resolved:
         **{
             **values,
             "steps": steps,
-            "epochs": max(1, -(-steps // steps_per_epoch)),
+            "epochs": epochs,
             "validate_every": validate_every,
             "checkpoint_every": config.checkpoint_every or validate_every,
-            "log_every": config.log_every or max(1, steps // 100),
+            "log_every": config.log_every or log_every,
             "execution": execution,
             "precision": precision,
             "device": str(device),
         }
     )
+
+
+def as_recorded(config: TrainingConfig, recorded: Mapping[str, Any]) -> TrainingConfig:
+    """``config`` with what it leaves open as a run's recorded training has decided it."""
+    options = {option.name: option.default for option in options_of(TrainingConfig)}
+    decided = {
+        name: recorded[name]
+        for name in DECIDED
+        if recorded.get(name) is not None and getattr(config, name) == options[name]
+    }
+    values = {name: getattr(config, name) for name in options}
+    return build(TrainingConfig, {**values, **decided}, "the run's config")
 
 
 def resolve_device(name: str) -> torch.device:
