@@ -15,12 +15,13 @@ import vaezoo
 from vaezoo.cli.usage import HELP, UsageError, is_flag, tell, unknown_flag
 from vaezoo.errors import PluginWarning, VaezooError, did_you_mean
 
-OK, MISTAKE, INTERRUPTED, BROKEN_PIPE = 0, 2, 130, 141
+OK, FAULT, MISTAKE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
 COMMANDS = {
     "list": ("vaezoo.cli.catalogue:list_", "the variants that can be trained"),
     "describe": ("vaezoo.cli.catalogue:describe", "what a variant or component is and takes"),
     "plugins": ("vaezoo.cli.catalogue:plugins", "where they come from, and what is broken"),
+    "data": ("vaezoo.cli.data:data", "the data sets, and what one or a file of yours holds"),
     "check": ("vaezoo.cli.catalogue:check", "whether a variant keeps the rules of the zoo"),
     "train": ("vaezoo.cli.train:train", "train a model; with nothing else, the default one"),
     "eval": ("vaezoo.cli.evaluate:evaluate", "measure a trained model"),
@@ -44,7 +45,10 @@ TAIL = """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit code is 0, 2 for a user's mistake, 130 after Ctrl-C."""
+    """Run a command line; the exit code is 0, 2 for a user's mistake, 130 after Ctrl-C.
+
+    1 is for what nobody foresaw, which is no mistake of the user's.
+    """
     arguments = [*(sys.argv[1:] if argv is None else argv)]
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -67,6 +71,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                 traceback.print_exc()
             tell(": ".join(["interrupted", *map(str, interrupt.args)]))
             code = INTERRUPTED
+        except Exception as error:
+            if debug:
+                traceback.print_exc()
+            tell(
+                f"error: unexpected {type(error).__name__}: {one_line(error)}"
+                + ("" if debug else "; --debug shows where it comes from")
+            )
+            code = FAULT
     return code
 
 

@@ -18,16 +18,18 @@ from typing import Annotated, Any
 import torch
 import tyro
 
-from vaezoo.cli import defaults, model_flags
+from vaezoo.cli import data_flags, defaults, model_flags
 from vaezoo.cli.arguments import Unset, flags, make, parse, wants_help
-from vaezoo.cli.saved import data_name
+from vaezoo.cli.reading import shown_reading
+from vaezoo.cli.saved import recorded_data
 from vaezoo.cli.usage import UsageError, flag_name, given, groups, is_flag
 from vaezoo.data import Data, as_data
 from vaezoo.errors import RunError
 from vaezoo.model import VAE
 from vaezoo.options import build, options_of
 from vaezoo.registry import lookup
-from vaezoo.registry.specs import DatasetSpec, VariantSpec
+from vaezoo.registry.paths import chosen_dataset, label_of
+from vaezoo.registry.specs import VariantSpec
 from vaezoo.training.config import TrainingConfig, resolve
 from vaezoo.training.run_folder import RunFolder
 from vaezoo.training.trainer import run_config
@@ -45,7 +47,8 @@ class Train:
     name: Annotated[Unset[str], tyro.conf.Positional, VARIANT_NAME] = None
     """The variant; see `vaezoo list`. Default: beta-vae."""
     data: Unset[str] = None
-    """The data to learn from. Default: sprites, which need no download."""
+    """The data to learn from: a name, or a folder of images, an array file or a CSV; see
+    `vaezoo data`. Default: sprites, which need no download."""
     data_root: Unset[Path] = None
     """Where data sets are kept. Default: $VAEZOO_DATA, else the cache folder."""
     out: Unset[Path] = None
@@ -69,7 +72,8 @@ class Target:
     """Which run it is, settled before the other flags."""
 
     variant: str
-    data_name: str
+    choice: Mapping[str, Any]
+    """Of the data: {"name": ..., options}."""
     data_root: Path | None
     out: Path
     base: Base
@@ -78,15 +82,18 @@ class Target:
 
     @cached_property
     def data(self) -> Data:
-        return as_data(self.data_name, root=self.data_root)
+        with shown_reading():
+            return as_data(self.choice, root=self.data_root)
 
     def model(self, options: Mapping[str, Any]) -> VAE:
         """A new model for the data."""
         data = self.data
         classes = data.num_classes
-        return create(
+        model = create(
             self.variant, input_shape=data.input_shape, offered_classes=classes, **options
         )
+        model.preprocessing = data.preprocessing
+        return model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +119,7 @@ class Plan:
 
 def make_plan(argv: Sequence[str]) -> Plan:
     """Raises VaezooError for what cannot be run, SystemExit(0) once the help is shown."""
+    argv = data_flags.expanded(argv)
     target = settle(argv)
     model_flags.check_parts(argv)
     parts = model_flags.chosen_parts(argv, target.base.model)
@@ -143,22 +151,24 @@ def settle(argv: Sequence[str]) -> Target:
     if asked.resume and asked.overwrite:
         raise UsageError("give --resume or --overwrite, not both")
     variant = defaults.VARIANT if asked.name is None else asked.name
-    data = defaults.DATA if asked.data is None else asked.data
     lookup.find(VariantSpec, variant)
-    lookup.find(DatasetSpec, data)
-    out = asked.out or Path("runs") / f"{variant.replace('/', '-')}-{data.replace('/', '-')}"
+    choice: Mapping[str, Any] = chosen_dataset(defaults.DATA if asked.data is None else asked.data)
     base = Base()
-    if data == defaults.DATA:
+    if choice["name"] == defaults.DATA:
         base = Base(
             training=defaults.TRAINING,
             model=defaults.MODEL if variant == defaults.VARIANT else {},
         )
+    out = asked.out
+    if out is None:
+        called = label_of(data_flags.with_flags(choice, argv, COMMAND))
+        out = Path("runs") / f"{variant}-{called}".replace("/", "-")
     run = RunFolder(out)
     if asked.resume and not wants_help(argv) and (run.exists() or asked.name is None):
-        base, variant, data = _recorded(run, asked)
+        base, variant, choice = _recorded(run, asked)
     return Target(
         variant=variant,
-        data_name=data,
+        choice=data_flags.with_flags(choice, argv, COMMAND),
         data_root=asked.data_root,
         out=out,
         base=base,
@@ -167,14 +177,18 @@ def settle(argv: Sequence[str]) -> Target:
     )
 
 
-def _recorded(run: RunFolder, asked: Train) -> tuple[Base, str, str]:
+def _recorded(run: RunFolder, asked: Train) -> tuple[Base, str, Mapping[str, Any]]:
     """What a run was started with: its values, its variant and its data."""
     config = run.config()
     model = parse_config(config["model"], run.path)
-    data = data_name(config, run.path)
-    for what, old, new in (("variant", model.variant, asked.name), ("data", data, asked.data)):
-        if new not in (None, old):
-            raise RunError(f"{run.path} cannot be resumed with another {what}: it has {old!r}")
+    data = recorded_data(config, run.path)
+    if asked.name not in (None, model.variant):
+        raise RunError(
+            f"{run.path} cannot be resumed with another variant: it has {model.variant!r}"
+        )
+    if asked.data is not None and not chosen_dataset(asked.data).items() <= data.items():
+        name = data.get("path") or data["name"]
+        raise RunError(f"{run.path} cannot be resumed with another data: it has {name!r}")
     shared = {k: v for k, v in model.shared.items() if k not in model_flags.FROM_DATA}
     base = Base(training=config["training"], model={**model.options, **shared, **model.parts})
     return base, model.variant, data
@@ -183,12 +197,13 @@ def _recorded(run: RunFolder, asked: Train) -> tuple[Base, str, str]:
 def _parse(argv: Sequence[str], target: Target, parts: Mapping[str, Any]) -> Any:
     base = target.base
     model = model_flags.model_class(target.variant, base.model, parts)
-    nested = {"model": ("model", model)}
+    nested = {"model": ("model", model), **data_flags.nested(target.choice)}
     cls = make("Train", options_of(TrainingConfig), base.training, nested, bases=(Train,))
     if not wants_help(argv):
         _check_owners(given(argv) - {*flags(cls)})
     about = (
-        f"Train a model; here with the options of {target.variant}, other variants have others. "
+        f"Train a model; here with the options of {target.variant} and of the data "
+        f"{target.choice['name']}, others have others. "
         f"The options of a network, likelihood or prior are shown when it is named, as in "
         f"`vaezoo train {target.variant} --model.network mlp --help`."
     )

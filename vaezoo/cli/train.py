@@ -12,7 +12,8 @@ from vaezoo.cli.tables import line
 from vaezoo.cli.usage import flag_name, groups, tell, value_of
 from vaezoo.errors import RunError
 from vaezoo.registry import lookup
-from vaezoo.registry.specs import DatasetSpec, VariantSpec
+from vaezoo.registry.paths import chosen_dataset
+from vaezoo.registry.specs import VariantSpec
 
 if TYPE_CHECKING:
     from vaezoo.training.run_folder import RunFolder
@@ -83,4 +84,4 @@ def _check_names(argv: Sequence[str]) -> None:
     if argv and not argv[0].startswith("-"):
         lookup.find(VariantSpec, argv[0])
     if (data := value_of("--data", argv)) is not None:
-        lookup.find(DatasetSpec, data)
+        chosen_dataset(data)

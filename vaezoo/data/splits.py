@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import Any
 
 from vaezoo.data.convert import as_source
 from vaezoo.data.hashing import shuffled_indices
+from vaezoo.data.preprocessing import Preprocessing
 from vaezoo.data.source import Source, Subset
 from vaezoo.errors import DataError, did_you_mean
-from vaezoo.options import build, options_class
+from vaezoo.registry.paths import chosen_dataset, label_of
 from vaezoo.registry.specs import DatasetSpec
 
-__all__ = ["Data", "as_data", "hold_out", "named_splits", "shuffled_indices"]
+__all__ = ["Data", "as_data", "choice_of", "hold_out", "named_splits", "shuffled_indices"]
 
 MOST_HELD_OUT = 10_000
 VALIDATION = (
@@ -42,6 +44,8 @@ class Data:
     """Names of the labels 0, 1, ...; empty where they have none."""
     description: Mapping[str, Any]
     """JSON-ready: {"name", "options", "splits": {"train": {"size", "rule"}, ...}}."""
+    preprocessing: Preprocessing | None = None
+    """How files became these examples; ``fit`` hands it to the model."""
 
     def __post_init__(self) -> None:
         for name, split in self.splits().items():
@@ -52,6 +56,11 @@ class Data:
                         f"{self.name}: the splits differ in {what}: {mine} in train, "
                         f"{other} in {name}; all splits must agree"
                     )
+
+    @property
+    def title(self) -> str:
+        """What people call it: the name, or of a file or folder its own."""
+        return label_of({"name": self.name, **self.description.get("options", {})})
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -82,16 +91,23 @@ def named_splits(
     *,
     options: Mapping[str, Any] | None = None,
     classes: tuple[str, ...] = (),
+    preprocessing: Preprocessing | None = None,
+    notes: Mapping[str, Any] | None = None,
 ) -> Data:
-    """Data from its splits, each with the rule that chose its examples, in words."""
+    """Data from its splits, each with the rule that chose its examples, in words.
+
+    notes: JSON-ready, what else there is to know of them.
+    """
     order = [split for split in ("train", "validation", "test") if split in splits]
     return Data(
         name=name,
         classes=classes,
+        preprocessing=preprocessing,
         description={
             "name": name,
             "options": dict(options or {}),
             "splits": {s: {"size": len(splits[s][0]), "rule": splits[s][1]} for s in order},
+            **(notes or {}),
         },
         **{split: source for split, (source, _) in splits.items()},
     )
@@ -120,8 +136,10 @@ def hold_out(
 def as_data(data: Any, *, validation: Any = None, root: str | Path | None = None) -> Data:
     """Whatever ``data`` is, as Data. Raises DataError, or UnknownComponentError for a name.
 
-    data: a registered dataset's name, Data, a Source, a tensor or numpy array of examples, a
-    pair (x, y) of these, or a map-style torch Dataset (or a DataLoader of one), read into memory.
+    data: a registered dataset's name, or the path of a file or folder that one reads; the same
+    with options, as in ``{"path": "photos", "image_size": 64}`` or ``{"name": "sprites",
+    "test": 100}``; Data, a Source, a tensor or numpy array of examples, a pair (x, y) of these,
+    or a map-style torch Dataset (or a DataLoader of one), read into memory.
 
     validation: None keeps the named splits as they are, and holds out a tenth of raw data, at
     most 10,000 examples, chosen by ``shuffled_indices``. 0: no validation. A float in (0, 1) or
@@ -149,13 +167,31 @@ def _named(data: Any, root: Path | None) -> Data | None:
     """Data that already has splits: itself, or a registered dataset's."""
     if isinstance(data, Data):
         return data
-    if not isinstance(data, str):
+    choice = choice_of(data)
+    if choice is None:
         return None
-    from vaezoo.registry import lookup  # here, so that data alone need no plugins
+    from vaezoo.assembly import choose  # here, so that tensors alone need no plugins
 
-    recipe = lookup.recipe(lookup.find(DatasetSpec, data))
-    made: Data = recipe(build(options_class(recipe), {}, f"dataset {data!r}"), root)
+    made: Data = choose(DatasetSpec, choice)(root)
     return made
+
+
+def choice_of(data: Any) -> dict[str, Any] | None:
+    """``{"name": ..., options}`` of what chooses a registered dataset; None for other data.
+
+    That is a name, a path, or a mapping with "name" or "path". Raises UnknownComponentError or
+    DataError for a name or path that is not there.
+    """
+    if isinstance(data, str | os.PathLike):
+        return {**chosen_dataset(data)}
+    if not isinstance(data, Mapping) or not {"name", "path"} & data.keys():
+        return None
+    choice = dict(data)
+    if isinstance(choice.get("path"), os.PathLike):
+        choice["path"] = os.fspath(choice["path"])
+    if "name" in choice:
+        return choice
+    return {**choice, **chosen_dataset(Path(choice["path"]))}
 
 
 def _raw(data: Any) -> Data:
@@ -198,7 +234,7 @@ def _with(
         splits["validation"] = validation
     if train is not None:
         splits["train"] = train
-    other = named_splits(base.name, splits, classes=base.classes)
+    other = named_splits(base.name, splits, classes=base.classes, preprocessing=base.preprocessing)
     own = {key: value for key, value in base.description.items() if key != "splits"}
     return replace(other, description={**other.description, **own})
 

@@ -41,7 +41,10 @@ def fit(
 ) -> History:
     """Train a model and leave it with the weights of its best validation ELBO.
 
-    data: a data set's name, a Tensor, an array, (x, y), a Dataset, or a ``vaezoo.data.Data``.
+    data: a data set's name, the path of a file or folder, or either with options as in
+    ``{"path": "photos", "image_size": 64}``; a Tensor, an array, (x, y), a Dataset, or a
+    ``vaezoo.data.Data``. What files needed to be read so, such as the mean and standard deviation
+    of columns, becomes the model's ``preprocessing`` and is saved with it.
     out: a folder for the run (config, metrics, checkpoints, the model, its figures on the test
     split, pictures); without it nothing is written. validation: what to hold out of
     raw data (a share, a count, or examples; default a tenth). The other options are those of
@@ -82,6 +85,8 @@ class Trainer:
         splits = as_data(data, validation=validation, root=root)
         check_data(model, splits)
         check_model(model, splits)
+        if splits.preprocessing is not None:
+            model.preprocessing = splits.preprocessing
         batches = TrainingBatches(
             splits.train,
             batch_size=self.config.batch_size,
