@@ -30,7 +30,7 @@ from vaezoo.options import build, options_of
 from vaezoo.registry import lookup
 from vaezoo.registry.paths import chosen_dataset, label_of
 from vaezoo.registry.specs import VariantSpec
-from vaezoo.training.config import TrainingConfig, resolve
+from vaezoo.training.config import BATCH, TrainingConfig, resolve, sized
 from vaezoo.training.run_folder import RunFolder
 from vaezoo.training.trainer import run_config
 from vaezoo.weights import parse_config
@@ -113,8 +113,9 @@ class Plan:
     def check_agrees(self, run: RunFolder) -> None:
         """Raise RunError unless the run was started with this plan."""
         data = self.target.data
-        steps = len(data.train) // self.training.batch_size
-        run.resume(run_config(self.model(), data, resolve(self.training, steps)))
+        config = sized(self.training, len(data.train))
+        steps = len(data.train) // (config.batch_size or BATCH)
+        run.resume(run_config(self.model(), data, resolve(config, steps)))
 
 
 def make_plan(argv: Sequence[str]) -> Plan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -10,6 +10,7 @@ import torch
 from vaezoo.data import Binarization
 from vaezoo.errors import OptionError
 
+BATCH, EPOCHS, STEPS = 128, 10, 2_000
 COMPILE_PAYS = 2_000  # steps on CUDA, below which compiling takes longer than it saves
 
 
@@ -17,12 +18,14 @@ COMPILE_PAYS = 2_000  # steps on CUDA, below which compiling takes longer than i
 class TrainingConfig:
     """Options of ``fit``, of ``Trainer``, and of the command ``train``."""
 
-    epochs: int = 10
-    """Passes over the training data, unless `steps` is given."""
+    epochs: int | None = None
+    """Passes over the training data. Default: 10, and of few examples as many as make 2,000
+    steps."""
     steps: int | None = None
     """Training steps, instead of epochs."""
-    batch_size: int = 128
-    """Examples in each step."""
+    batch_size: int | None = None
+    """Examples in each step. Default: 128, and of fewer than 512 examples a power of two that
+    makes four steps of an epoch."""
     optimizer: Literal["adam", "adamw"] = "adam"
     """Adam, or AdamW with decoupled weight decay; fused."""
     learning_rate: float = 1e-3
@@ -43,7 +46,7 @@ class TrainingConfig:
     """How images become binary: none, threshold (x > 0.5), static (drawn once), or dynamic
     (drawn anew for each batch; validation and test are drawn once)."""
     validate_every: int | None = None
-    """Steps between validations. Default: an epoch, but at least four times a run."""
+    """Steps between validations. Default: an epoch, but 4 to 50 times a run."""
     checkpoint_every: int | None = None
     """Steps between checkpoints. Default: at each validation."""
     log_every: int | None = None
@@ -60,10 +63,8 @@ class TrainingConfig:
     """Of shuffling, sampling and binarization in training."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            _at_least(name, getattr(self, name), 1)
-        intervals = ("steps", "validate_every", "checkpoint_every", "log_every", "patience")
-        for name in intervals:
+        counts = ("epochs", "steps", "batch_size", "patience")
+        for name in (*counts, "validate_every", "checkpoint_every", "log_every"):
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), 1)
         for name in ("lr_warmup_steps", "weight_decay", "seed"):
@@ -82,7 +83,9 @@ class TrainingConfig:
 class Resolved(TrainingConfig):
     """A TrainingConfig with nothing left open."""
 
+    epochs: int
     steps: int
+    batch_size: int
     validate_every: int
     checkpoint_every: int
     log_every: int
@@ -93,15 +96,25 @@ class Resolved(TrainingConfig):
         return torch.bfloat16 if self.precision == "bf16" else None
 
 
+def sized(config: TrainingConfig, examples: int) -> TrainingConfig:
+    """The config with a batch size, if it has none: one for so many training examples."""
+    if config.batch_size is not None:
+        return config
+    power = max(0, (examples // 4).bit_length() - 1)
+    return replace(config, batch_size=min(BATCH, 1 << power))
+
+
 def resolve(config: TrainingConfig, steps_per_epoch: int) -> Resolved:
     """Decide what was left open: from the configured number of steps, never from a clock."""
-    steps = config.steps or config.epochs * steps_per_epoch
+    epochs = config.epochs or max(EPOCHS, -(-STEPS // steps_per_epoch))
+    steps = config.steps or epochs * steps_per_epoch
     device = resolve_device(config.device)
     if config.lr_warmup_steps > steps:
         raise OptionError(
             f"lr_warmup_steps is {config.lr_warmup_steps}, more than the {steps} steps of the run"
         )
-    validate_every = config.validate_every or max(1, min(steps_per_epoch, -(-steps // 4)))
+    an_epoch = min(steps_per_epoch, -(-steps // 4))
+    validate_every = config.validate_every or max(1, -(-steps // 50), an_epoch)
     execution, precision = config.execution, config.precision
     if execution == "auto":
         execution = "compiled" if device.type == "cuda" and steps >= COMPILE_PAYS else "eager"
@@ -113,6 +126,7 @@ def resolve(config: TrainingConfig, steps_per_epoch: int) -> Resolved:
         **{
             **values,
             "steps": steps,
+            "batch_size": config.batch_size or BATCH,
             "epochs": max(1, -(-steps // steps_per_epoch)),
             "validate_every": validate_every,
             "checkpoint_every": config.checkpoint_every or validate_every,

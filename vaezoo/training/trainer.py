@@ -16,7 +16,7 @@ from vaezoo.errors import OptionError
 from vaezoo.model import VAE
 from vaezoo.options import build
 from vaezoo.report import draw, measure
-from vaezoo.training.config import Resolved, TrainingConfig, resolve
+from vaezoo.training.config import BATCH, Resolved, TrainingConfig, resolve, sized
 from vaezoo.training.fingerprint import fingerprint
 from vaezoo.training.history import History
 from vaezoo.training.loop import Run, training
@@ -30,7 +30,7 @@ def fit(
     data: Any,
     *,
     steps: int | None = None,
-    epochs: int = 10,
+    epochs: int | None = None,
     out: str | Path | None = None,
     validation: Any = None,
     data_root: str | Path | None = None,
@@ -87,13 +87,14 @@ class Trainer:
         check_model(model, splits)
         if splits.preprocessing is not None:
             model.preprocessing = splits.preprocessing
+        config = sized(self.config, len(splits.train))
         batches = TrainingBatches(
             splits.train,
-            batch_size=self.config.batch_size,
+            batch_size=config.batch_size or BATCH,
             seed=self.config.seed,
             binarization=self.config.binarization,
         )
-        config = resolve(self.config, batches.steps_per_epoch)
+        config = resolve(config, batches.steps_per_epoch)
         reporter = make_progress(progress)
         if out is None:
             return self._run(model, splits, config, None, reporter, resume=False)
