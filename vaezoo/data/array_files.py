@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,14 @@ class ArrayFile:
         except MemoryError:
             raise
         except Exception as error:  # numpy and zipfile raise many kinds for damaged files
-            raise DataError(self._wrong(key, error)) from error
+            raise DataError(self.fault(key, error)) from error
 
     def where(self, key: str) -> str:
         """An array, for messages."""
         return f"{self.path}: array {key!r}" if self.keys else str(self.path)
 
-    def _wrong(self, key: str, error: Exception) -> str:
+    def fault(self, key: str, error: Exception) -> str:
+        """What is wrong with an array that could not be read."""
         if "Object arrays" in str(error):
             return (
                 f"{self.where(key)} holds Python objects, which are pickled, and vaezoo unpickles "
@@ -60,18 +61,31 @@ class ArrayFile:
 
 def open_arrays(path: Path) -> ArrayFile:
     """The arrays of a file. Raises DataError for what is none."""
+    load: Any = _safetensors if path.suffix.lower() == ".safetensors" else _numpy
     try:
-        if path.suffix.lower() == ".safetensors":
-            opened: Any = safetensors.safe_open(path, framework="pt")
-            return ArrayFile(path=path, keys=tuple(opened.keys()), load=cache(opened.get_tensor))
-        loaded = np.load(path, allow_pickle=False)
+        keys = load(path, None)
     except MemoryError:
         raise
     except Exception as error:
-        raise DataError(ArrayFile(path=path, keys=(), load=_nothing)._wrong("", error)) from error
-    if isinstance(loaded, np.ndarray):
-        return ArrayFile(path=path, keys=(), load=lambda _: loaded)
-    return ArrayFile(path=path, keys=tuple(loaded.files), load=cache(loaded.__getitem__))
+        raise DataError(ArrayFile(path=path, keys=(), load=load).fault("", error)) from error
+    return ArrayFile(path=path, keys=keys, load=cache(partial(load, path)))
+
+
+def _safetensors(path: Path, key: str | None) -> Any:
+    """The array of that key; the keys themselves for None."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        return tuple(file.keys()) if key is None else file.get_tensor(key)
+
+
+def _numpy(path: Path, key: str | None) -> Any:
+    """Likewise of a .npz file; of a .npy file, which has no keys, its array."""
+    # Opened here: of a damaged archive numpy would leave the file open.
+    with path.open("rb") as file:
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return () if key is None else loaded
+        with loaded:
+            return tuple(loaded.files) if key is None else loaded[key]
 
 
 def find_keys(
@@ -114,10 +128,6 @@ def _by_split(keys: Sequence[str], role: set[str]) -> dict[str | None, str]:
         if plays and len(splits) <= 1 and len(rest) <= 1:
             found.setdefault(SPLITS[splits.pop()] if splits else None, key)
     return found
-
-
-def _nothing(key: str) -> Array:
-    raise KeyError(key)
 
 
 def _one_line(error: Exception) -> str:

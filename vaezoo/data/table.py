@@ -156,7 +156,7 @@ def _statistics(
     for name, m, s in zip(columns, mean, std, strict=True):
         if not (np.isfinite(m) and np.isfinite(s) and s > 0):
             raise DataError(
-                f"column {name!r} cannot be standardised: over the training rows its mean is "
+                f"column {name!r} cannot be standardized: over the training rows its mean is "
                 f"{m:g} and its standard deviation {s:g}; rescale it, or leave it out"
             )
     return {"mean": tuple(mean.tolist()), "std": tuple(std.tolist())}
