@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vaezoo.errors import (
         CheckpointError,
         DataError,
+        DataWarning,
         MissingRequirementError,
         NoBoundError,
         OptionError,
@@ -58,6 +59,7 @@ __all__ = [
     "Borrowed",
     "CheckpointError",
     "DataError",
+    "DataWarning",
     "DatasetSpec",
     "Decoder",
     "Encoder",
@@ -113,6 +115,7 @@ _MODULES = {
     "vaezoo.errors": (
         "CheckpointError",
         "DataError",
+        "DataWarning",
         "MissingRequirementError",
         "NoBoundError",
         "OptionError",

@@ -60,7 +60,7 @@ def test_the_shape_tells_where_the_channels_lie(
 ) -> None:
     data = as_data(npy(tmp_path, pixels(*shape)))
     assert data.input_shape == becomes
-    assert data.preprocessing == ArrayPreprocessing(channels=channels)  # type: ignore[arg-type]
+    assert data.preprocessing == ArrayPreprocessing(channels=channels)
     assert {name: len(split) for name, split in data.splits().items()} == {
         "train": 16,
         "validation": 2,

@@ -11,7 +11,7 @@ from PIL import Image
 
 from vaezoo.data import Data, as_data
 from vaezoo.data.progress import listening
-from vaezoo.errors import DataError, OptionError
+from vaezoo.errors import DataError, DataWarning, OptionError
 
 H, W = 6, 9
 
@@ -97,7 +97,7 @@ def test_mixed_sizes_are_brought_to_the_one_that_is_asked_for(
     data = read(tmp_path, image_size=size)
     assert data.input_shape == shape
     assert data.preprocessing is not None
-    assert data.preprocessing.shape == shape  # type: ignore[union-attr]
+    assert data.preprocessing.shape == shape
 
 
 def test_mixed_sizes_without_one_are_named(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_corrupt_file_is_named(tmp_path: Path, size: int | None) -> None:
 def test_corrupt_files_are_skipped_if_asked_and_counted(tmp_path: Path, size: int | None) -> None:
     broken(many(tmp_path), "07.png")
     (tmp_path / "05.png").write_bytes(b"no image")
-    with pytest.warns(UserWarning, match=r"2 of 20 images .* skipped, the first: 0[57]\.png"):
+    with pytest.warns(DataWarning, match=r"2 of 20 images .* skipped, the first: 0[57]\.png"):
         data = read(tmp_path, image_size=size or (80, 90), corrupt="skip", mode="auto")
     everything = sorted(level for split in data.splits() for level in levels(data, split))
     assert everything == [i for i in range(20) if i not in (5, 7)]
@@ -146,7 +146,7 @@ def test_sub_folders_are_classes_and_images_outside_of_them_unlabelled(tmp_path:
         put(tmp_path, name, level=i)
     data = read(tmp_path, validation=0, test=0)
     assert data.classes == ("cat", "dog")
-    assert data.preprocessing.classes == ("cat", "dog")  # type: ignore[union-attr]
+    assert data.preprocessing.classes == ("cat", "dog")
     assert labels(data) == {0: 0, 1: 0, 2: 1, 3: -1}
     assert read(tmp_path, validation=0, test=0, labels=False).num_classes is None
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vaezoo.data import Data, TablePreprocessing, as_data
-from vaezoo.errors import DataError, OptionError
+from vaezoo.errors import DataError, DataWarning, OptionError
 
 N = 40
 
@@ -196,7 +196,7 @@ def test_what_to_do_about_a_faulty_cell_is_said(tmp_path: Path) -> None:
 
 def test_faulty_rows_are_skipped_if_asked_and_counted(tmp_path: Path) -> None:
     path = file(tmp_path, GOOD + "5,\nx,6\n7,8\n9\n")
-    with pytest.warns(UserWarning, match=r"3 of 6 rows in .* skipped, the first: line 4, column"):
+    with pytest.warns(DataWarning, match=r"3 of 6 rows in .* skipped, the first: line 4, column"):
         data = read(path, validation=0, test=0, standardize=False, corrupt="skip")
     assert sorted(examples(data).tolist()) == [[1, 2], [3, 4], [7, 8]]
     assert data.description["skipped"] == 3

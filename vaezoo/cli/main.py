@@ -13,9 +13,10 @@ from typing import TextIO
 
 import vaezoo
 from vaezoo.cli.usage import HELP, UsageError, is_flag, tell, unknown_flag
-from vaezoo.errors import PluginWarning, VaezooError, did_you_mean
+from vaezoo.errors import DataWarning, PluginWarning, VaezooError, did_you_mean
 
 OK, FAULT, MISTAKE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
+OURS = (PluginWarning, DataWarning)
 
 COMMANDS = {
     "list": ("vaezoo.cli.catalogue:list_", "the variants that can be trained"),
@@ -53,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     with warnings.catch_warnings():
-        warnings.simplefilter("always", PluginWarning)
+        for category in OURS:
+            warnings.simplefilter("always", category)
         warnings.showwarning = show_warning
         try:
             code = run(arguments)
@@ -127,7 +129,7 @@ def show_warning(
     line: str | None = None,
 ) -> None:
     """Our own warnings as one plain line, those of other packages as Python shows them."""
-    if issubclass(category, PluginWarning) or Path(filename).is_relative_to(_PACKAGE):
+    if issubclass(category, OURS) or Path(filename).is_relative_to(_PACKAGE):
         tell(f"warning: {' '.join(str(message).split())}")
     else:
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))

@@ -10,7 +10,7 @@ from typing import Any
 from vaezoo.cli.reading import shown_reading
 from vaezoo.cli.usage import UsageError
 from vaezoo.data import Binarization, Data, as_data, data_for
-from vaezoo.errors import DataError, RunError
+from vaezoo.errors import DataError, DataWarning, RunError
 from vaezoo.model import VAE
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import DatasetSpec
@@ -63,6 +63,7 @@ class Saved:
             warnings.warn(
                 f"{data.title} has changed since {self.path} was trained on it: its other splits "
                 f"may hold what was trained on",
+                DataWarning,
                 stacklevel=2,
             )
         return data

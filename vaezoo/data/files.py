@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaezoo.data.hashing import shuffled_indices
-from vaezoo.errors import DataError
+from vaezoo.errors import DataError, DataWarning
 
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -121,6 +121,7 @@ def warn_of_skipped(faults: Sequence[str], total: int, what: str) -> None:
         warnings.warn(
             f"{len(faults)} of {total} {what} cannot be read and are skipped, the first: "
             f"{faults[0]}",
+            DataWarning,
             stacklevel=3,
         )
 
