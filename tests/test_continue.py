@@ -217,7 +217,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
 
 def test_overrides_are_what_differs_from_the_defaults() -> None:
     model = small("beta-vae", beta=2.5, likelihood={"name": "gaussian", "sigma": "optimal"})
-    asked = TrainingConfig(steps=30, betas=(0.5, 0.9), epochs=10)
+    asked = TrainingConfig(steps=30, betas=(0.5, 0.9))
     assert overrides(asked, model) == {
         "steps": 30,
         "betas": [0.5, 0.9],

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vaezoo.errors import (
         CheckpointError,
         DataError,
+        DataWarning,
         MissingRequirementError,
         NoBoundError,
         OptionError,
@@ -60,6 +61,7 @@ __all__ = [
     "Borrowed",
     "CheckpointError",
     "DataError",
+    "DataWarning",
     "DatasetSpec",
     "Decoder",
     "Encoder",
@@ -117,6 +119,7 @@ _MODULES = {
     "vaezoo.errors": (
         "CheckpointError",
         "DataError",
+        "DataWarning",
         "MissingRequirementError",
         "NoBoundError",
         "OptionError",

@@ -50,6 +50,10 @@ class PluginWarning(UserWarning):
     """A plugin was skipped; the message names its distribution and says what to do."""
 
 
+class DataWarning(UserWarning):
+    """Some of the data were left out, or have changed; the message says which, and why."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The tail of an error about an unknown name: the nearest match, then what exists."""
     known = sorted(known)

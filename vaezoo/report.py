@@ -35,7 +35,7 @@ def draw(
     """Write all pictures that the model and its data allow to a folder; return their paths."""
     written = []
     if records:
-        caption = f"Training: means over the data in nats, train and validation ({data.name})"
+        caption = f"Training: means over the data in nats, train and validation ({data.title})"
         curve = pictures.training_curve(records, caption=caption)
         written.append(pictures.save_png(curve, folder / "training_curve.png"))
     if len(data.input_shape) != 3 or data.input_shape[0] not in (1, 3):
@@ -77,7 +77,8 @@ def examples(
 def described(data: Data, split: str, binarization: Binarization) -> str:
     """Which ``examples`` a picture shows, for its caption."""
     kind = _once(binarization)
-    return f"{data.name}, {split} split" + ("" if kind == "none" else f", binarized ({kind})")
+    part = f", {split} split" if len(data.splits()) > 1 else ""
+    return data.title + part + ("" if kind == "none" else f", binarized ({kind})")
 
 
 def most_active(

@@ -132,7 +132,7 @@ def test_the_default_run_has_its_preset_and_flags_go_over_it(monkeypatch):
     assert (training.steps, training.batch_size) == (77, 5)
     assert options["latent_dim"] is None
     training, options = planned("--data", "tiny")
-    assert (training.steps, training.batch_size) == (None, 128)
+    assert (training.steps, training.batch_size) == (None, None)
     assert options["latent_dim"] is None
 
 

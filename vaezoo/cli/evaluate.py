@@ -15,7 +15,8 @@ from vaezoo.cli.arguments import ModelPath, Unset, parse
 from vaezoo.cli.tables import line, table
 from vaezoo.cli.usage import UsageError, check_seed
 from vaezoo.registry import lookup
-from vaezoo.registry.specs import DatasetSpec, MetricSpec
+from vaezoo.registry.paths import chosen_dataset
+from vaezoo.registry.specs import MetricSpec
 
 UNITS = {"bits_per_dim": "bits/dim", "samples": "", "examples": "", "seed": ""}
 MADE_ON = {"data": str, "split": str, "examples": int, "binarization": str, "seed": int}
@@ -29,7 +30,7 @@ class Eval:
     path: ModelPath = ""
     """A run's folder, a model's folder, or a weights file."""
     data: Unset[str] = None
-    """Data to measure on. Default: the run's."""
+    """Data to measure on, a name or a path. Default: the run's."""
     data_root: Unset[Path] = None
     """Where data sets are kept. Default: $VAEZOO_DATA, else the cache folder."""
     split: Unset[str] = None
@@ -54,7 +55,7 @@ def evaluate(argv: Sequence[str]) -> None:
     """``vaezoo eval``."""
     asked = parse(Eval, argv, "eval", "Measure a trained model; figures are in nats per example.")
     if asked.data:
-        lookup.find(DatasetSpec, asked.data)
+        chosen_dataset(asked.data)
     for metric in asked.metrics or ():
         lookup.find(MetricSpec, metric)
     check_seed(asked.seed)
@@ -69,7 +70,7 @@ def evaluate(argv: Sequence[str]) -> None:
         saved.model,
         data,
         metrics=metrics or None,
-        split=asked.split or shown_split(data)[0],
+        split=asked.split or (shown_split(data)[0] if len(data.splits()) > 1 else None),
         binarization=saved.binarization(asked.binarization),
         seed=asked.seed,
     )
@@ -131,6 +132,8 @@ def show_figures(figures: Mapping[str, Any]) -> None:
         )
         for name in measured(figures)
     )
+    if "log_det" in figures:
+        line("of standardized columns; with log-det added, of the values in the file's own units")
 
 
 def made_on(figures: Mapping[str, Any]) -> str:

@@ -19,17 +19,19 @@ import torch
 import tyro
 
 from vaezoo.assembly import ModelConfig
-from vaezoo.cli import defaults, model_flags
+from vaezoo.cli import data_flags, defaults, model_flags
 from vaezoo.cli.arguments import Unset, flags, make, parse, wants_help
 from vaezoo.cli.overrides import asked_for
-from vaezoo.cli.saved import data_name
+from vaezoo.cli.reading import shown_reading
+from vaezoo.cli.saved import recorded_data
 from vaezoo.cli.usage import UsageError, flag_name, given, groups, is_flag
 from vaezoo.data import Data, as_data
 from vaezoo.errors import RunError
 from vaezoo.model import VAE
 from vaezoo.options import build, options_of
 from vaezoo.registry import lookup
-from vaezoo.registry.specs import DatasetSpec, VariantSpec
+from vaezoo.registry.paths import chosen_dataset, label_of
+from vaezoo.registry.specs import VariantSpec
 from vaezoo.training.config import Resolved, TrainingConfig
 from vaezoo.training.run_folder import RunFolder
 from vaezoo.training.trainer import resolve_for, run_config
@@ -49,7 +51,8 @@ class Train:
     """The variant; see `vaezoo list`. Default: beta-vae. Several, as in `vaezoo train ae vae`, are
     trained one after the other and compared."""
     data: Unset[str] = None
-    """The data to learn from. Default: sprites, which need no download."""
+    """The data to learn from: a name, or a folder of images, an array file or a CSV; see
+    `vaezoo data`. Default: sprites, which need no download."""
     data_root: Unset[Path] = None
     """Where data sets are kept. Default: $VAEZOO_DATA, else the cache folder."""
     out: Unset[Path] = None
@@ -79,7 +82,8 @@ class Target:
     """Which run it is, settled before the other flags."""
 
     variant: str
-    data_name: str
+    choice: Mapping[str, Any]
+    """Of the data: {"name": ..., options}."""
     data_root: Path | None
     out: Path
     base: Base
@@ -89,15 +93,18 @@ class Target:
 
     @cached_property
     def data(self) -> Data:
-        return as_data(self.data_name, root=self.data_root)
+        with shown_reading():
+            return as_data(self.choice, root=self.data_root)
 
     def model(self, options: Mapping[str, Any]) -> VAE:
         """A new model for the data."""
         data = self.data
         classes = data.num_classes
-        return create(
+        model = create(
             self.variant, input_shape=data.input_shape, offered_classes=classes, **options
         )
+        model.preprocessing = data.preprocessing
+        return model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +140,7 @@ def make_plan(argv: Sequence[str], *, compared: bool = False) -> Plan:
 
     Raises VaezooError for what cannot be run, SystemExit(0) once the help is shown.
     """
+    argv = data_flags.expanded(argv)
     target = settle(argv, compared=compared)
     model_flags.check_parts(argv)
     parts = model_flags.chosen_parts(argv, target.base.model)
@@ -170,24 +178,23 @@ def settle(argv: Sequence[str], *, compared: bool = False) -> Target:
         raise UsageError("give --resume or --init-from, not both")
     origin = None if asked.init_from is None else read_config(asked.init_from)
     variant = asked.name or (defaults.VARIANT if origin is None else origin.variant)
-    data = defaults.DATA if asked.data is None else asked.data
     lookup.find(VariantSpec, variant)
-    lookup.find(DatasetSpec, data)
-    out = asked.out or Path(RUNS) / run_name(variant, data)
+    choice: Mapping[str, Any] = chosen_dataset(defaults.DATA if asked.data is None else asked.data)
     base = Base()
-    if data == defaults.DATA:
+    if choice["name"] == defaults.DATA:
         own = defaults.MODEL if variant == defaults.VARIANT else {}
         base = Base(
             training=defaults.TRAINING, model={**defaults.SIZES, **own} if compared else own
         )
     if origin is not None:
         base = Base(training=base.training, model=_model_base(origin, variant))
-    run, init_from = RunFolder(out), asked.init_from
+    out, init_from = asked.out or Path(RUNS) / run_name(variant, choice, argv), asked.init_from
+    run = RunFolder(out)
     if asked.resume and not wants_help(argv) and (run.exists() or asked.name is None):
-        base, variant, data, init_from = _recorded(run, asked)
+        base, variant, choice, init_from = _recorded(run, asked)
     return Target(
         variant=variant,
-        data_name=data,
+        choice=data_flags.with_flags(choice, argv, COMMAND),
         data_root=asked.data_root,
         out=out,
         base=base,
@@ -197,9 +204,10 @@ def settle(argv: Sequence[str], *, compared: bool = False) -> Target:
     )
 
 
-def run_name(variant: str, data: str) -> str:
-    """What a run's folder is called."""
-    return f"{variant}-{data}".replace("/", "-")
+def run_name(variant: str, choice: Mapping[str, Any], argv: Sequence[str]) -> str:
+    """What a run's folder is called. choice: the dataset, to which the line may add options."""
+    called = label_of(data_flags.with_flags(choice, argv, COMMAND))
+    return f"{variant}-{called}".replace("/", "-")
 
 
 def _model_base(config: ModelConfig, variant: str) -> dict[str, Any]:
@@ -209,14 +217,18 @@ def _model_base(config: ModelConfig, variant: str) -> dict[str, Any]:
     return {**own, **shared, **config.parts}
 
 
-def _recorded(run: RunFolder, asked: Train) -> tuple[Base, str, str, Path | None]:
+def _recorded(run: RunFolder, asked: Train) -> tuple[Base, str, Mapping[str, Any], Path | None]:
     """What a run was started with: its values, variant, data, and weights if it needs them."""
     config = run.config()
     model = parse_config(config["model"], run.path)
-    data = data_name(config, run.path)
-    for what, old, new in (("variant", model.variant, asked.name), ("data", data, asked.data)):
-        if new not in (None, old):
-            raise RunError(f"{run.path} cannot be resumed with another {what}: it has {old!r}")
+    data = recorded_data(config, run.path)
+    if asked.name not in (None, model.variant):
+        raise RunError(
+            f"{run.path} cannot be resumed with another variant: it has {model.variant!r}"
+        )
+    if asked.data is not None and not chosen_dataset(asked.data).items() <= data.items():
+        name = data.get("path") or data["name"]
+        raise RunError(f"{run.path} cannot be resumed with another data: it has {name!r}")
     base = Base(training=config["training"], model=_model_base(model, model.variant))
     origin = config.get("init_from") if run.safe_step() == 0 else None
     return base, model.variant, data, Path(origin) if isinstance(origin, str) else None
@@ -226,12 +238,13 @@ def _parse(argv: Sequence[str], target: Target, parts: Mapping[str, Any]) -> Any
     base = target.base
     values = model_flags.without_rivals(argv, base.model)
     model = model_flags.model_class(target.variant, values, parts)
-    nested = {"model": ("model", model)}
+    nested = {"model": ("model", model), **data_flags.nested(target.choice)}
     cls = make("Train", options_of(TrainingConfig), base.training, nested, bases=(Train,))
     if not wants_help(argv):
         _check_owners(given(argv) - {*flags(cls)})
     about = (
-        f"Train a model; here with the options of {target.variant}, other variants have others. "
+        f"Train a model; here with the options of {target.variant} and of the data "
+        f"{target.choice['name']}, others have others. "
         f"The options of a network, likelihood or prior are shown when it is named, as in "
         f"`vaezoo train {target.variant} --model.network mlp --help`."
     )

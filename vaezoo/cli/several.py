@@ -11,7 +11,7 @@ from typing import Any
 from PIL.Image import Image
 
 from vaezoo import pictures
-from vaezoo.cli import defaults
+from vaezoo.cli import data_flags, defaults
 from vaezoo.cli.arguments import wants_help
 from vaezoo.cli.evaluate import ERROR, UNITS, error, made_on, measured, number
 from vaezoo.cli.plan import COMMAND, RUNS, Plan, make_plan, run_name
@@ -21,6 +21,7 @@ from vaezoo.cli.usage import UsageError, flag_name, groups, tell, value_of
 from vaezoo.errors import VaezooError
 from vaezoo.model import VAE
 from vaezoo.pictures.comparison import COLUMNS, comparison
+from vaezoo.registry.paths import chosen_dataset
 from vaezoo.report import described, examples, shown_split
 from vaezoo.weights import load
 
@@ -32,8 +33,12 @@ def train_several(names: Sequence[str], argv: Sequence[str]) -> None:
     if repeated := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"{repeated[0]} is named twice: name each variant once")
     folder = Path(value_of("--out", argv) or RUNS)
-    data = value_of("--data", argv) or defaults.DATA
-    lines = {name: _line(name, data, folder, argv) for name in names}
+    data = chosen_dataset(value_of("--data", argv) or defaults.DATA)
+    argv = data_flags.expanded(argv)
+    lines = {
+        name: [*_flags(name, argv), "--out", str(folder / run_name(name, data, argv))]
+        for name in names
+    }
     plans = _plans(lines)
     runs = {}
     for i, (name, plan) in enumerate(plans.items()):
@@ -51,18 +56,17 @@ def train_several(names: Sequence[str], argv: Sequence[str]) -> None:
     for run in runs.values():
         line(f"run       {run.path}")
     if (picture := _draw(models, next(iter(plans.values())))) is not None:
-        path = folder / f"comparison-{run_name('-'.join(names), data)}.png"
+        path = folder / f"comparison-{run_name('-'.join(names), data, argv)}.png"
         line(f"picture   {pictures.save_png(picture, path)}")
     for name, each in figures.items():
         for warning in each.get("warnings", ()):
             line(f"warning   {name}: {warning}")
 
 
-def _line(name: str, data: str, folder: Path, argv: Sequence[str]) -> list[str]:
-    """The line that trains one of the variants alone."""
+def _flags(name: str, argv: Sequence[str]) -> list[str]:
+    """The line that trains one of the variants alone, but for where."""
     rest = [group for group in groups(argv)[1:] if flag_name(group[0]) != "--out"]
-    flags = [token for group in rest for token in group]
-    return [name, *flags, "--out", str(folder / run_name(name, data))]
+    return [name, *(token for group in rest for token in group)]
 
 
 def _plans(lines: Mapping[str, Sequence[str]]) -> dict[str, Plan]:

@@ -14,7 +14,8 @@ from vaezoo.cli.tables import line
 from vaezoo.cli.usage import flag_name, groups, tell, value_of
 from vaezoo.errors import RunError, TrainingWarning
 from vaezoo.registry import lookup
-from vaezoo.registry.specs import DatasetSpec, VariantSpec
+from vaezoo.registry.paths import chosen_dataset
+from vaezoo.registry.specs import VariantSpec
 
 if TYPE_CHECKING:
     from vaezoo.cli.plan import Plan
@@ -117,4 +118,4 @@ def _check_names(names: Sequence[str], argv: Sequence[str]) -> None:
     for name in names:
         lookup.find(VariantSpec, name)
     if (data := value_of("--data", argv)) is not None:
-        lookup.find(DatasetSpec, data)
+        chosen_dataset(data)

@@ -24,9 +24,10 @@ from vaezoo.data.source import Source, TensorSource
 from vaezoo.errors import DataError
 
 ACCEPTED = (
-    "a dataset's name, vaezoo Data or a Source, a torch tensor or numpy array of examples, a pair "
-    "(x, y) of these with integer labels, a torch Dataset of x or (x, y), or an iterable of such "
-    "batches"
+    "a dataset's name, or the path of a file or folder, with options as in {'path': 'photos', "
+    "'image_size': 64}; vaezoo Data or a Source, a torch tensor or numpy array of examples, a "
+    "pair (x, y) of these with integer labels, a torch Dataset of x or (x, y), or an iterable of "
+    "such batches"
 )
 PIL_MODES = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}
 
@@ -40,11 +41,11 @@ def as_source(data: Any, *, num_classes: int | None = None) -> Source:
     if isinstance(data, Source):
         return data
     if isinstance(data, Tensor | np.ndarray):
-        return TensorSource(_tensor(data))
+        return TensorSource(as_tensor(data))
     if isinstance(data, tuple | list) and len(data) in (1, 2):
         x, y = data[0], data[1] if len(data) == 2 else None
         if isinstance(x, Tensor | np.ndarray):
-            return _labelled(_tensor(x), None if y is None else _labels(y), num_classes)
+            return _labelled(as_tensor(x), None if y is None else _labels(y), num_classes)
     if isinstance(data, DataLoader):
         return as_source(_dataset_of(data), num_classes=num_classes)
     if isinstance(data, Dataset):
@@ -60,7 +61,7 @@ def _labelled(x: Tensor, y: Tensor | None, num_classes: int | None) -> TensorSou
     return TensorSource(x, y, None if y is None else num_classes)
 
 
-def _tensor(x: Tensor | NDArray[Any]) -> Tensor:
+def as_tensor(x: Tensor | NDArray[Any]) -> Tensor:
     """Examples as a tensor: bool and floating arrays as float32, others as they are.
 
     Shares memory where torch can. Raises DataError for what is not numeric.
@@ -154,7 +155,7 @@ def as_example(item: Any, i: int) -> tuple[Tensor, int | None]:
         if isinstance(item, Image):
             return _image(item), label
         if isinstance(item, np.generic | np.ndarray):
-            item = _tensor(np.asarray(item))
+            item = as_tensor(np.asarray(item))
     except DataError as error:
         raise DataError(f"item {i}: {error}") from error
     if not isinstance(item, Tensor):

@@ -8,40 +8,39 @@ from vaezoo.data.batches import check_batching
 from vaezoo.errors import OptionError
 from vaezoo.model import VAE
 from vaezoo.objectives import Objective
-from vaezoo.training.config import TrainingConfig
+from vaezoo.training.config import BATCH, EPOCHS, Resolved, TrainingConfig
 
 
 def training_batches(
     model: VAE, data: Data, config: TrainingConfig, device: str = "cpu"
 ) -> TrainingBatches | StreamBatches:
     """Raises OptionError or DataError for what cannot be batched as configured."""
+    size = config.batch_size or BATCH
     if data.stream is None:
         return TrainingBatches(
             data.train.to(device),
-            batch_size=config.batch_size,
+            batch_size=size,
             seed=config.seed,
             binarization=config.binarization,
         )
 
     def check(part: Source) -> None:
-        check_batching(part, config.batch_size, config.binarization)
+        check_batching(part, size, config.binarization)
         check_source(model, part, "its examples")
 
     unknown = config.steps is None and data.stream.size is None
     return StreamBatches(
         data.stream,
-        batch_size=config.batch_size,
+        batch_size=size,
         seed=config.seed,
         binarization=config.binarization,
-        passes=config.epochs if unknown else None,
+        passes=(config.epochs or EPOCHS) if unknown else None,
         device=device,
         check=check,
     )
 
 
-def num_examples(
-    model: VAE, batches: TrainingBatches | StreamBatches, config: TrainingConfig
-) -> int:
+def num_examples(model: VAE, batches: TrainingBatches | StreamBatches, config: Resolved) -> int:
     """What ``prepare`` is told: of a stream of unknown length, all that the run will see.
 
     Raises OptionError where that is not known either, and somebody may want it.

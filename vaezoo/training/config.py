@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -12,8 +12,17 @@ from vaezoo.data import Binarization
 from vaezoo.errors import OptionError
 from vaezoo.options import build, options_of
 
+BATCH, EPOCHS, STEPS = 128, 10, 2_000
 COMPILE_PAYS = 2_000  # steps on CUDA, below which compiling takes longer than it saves
-DECIDED = ("validate_every", "checkpoint_every", "log_every", "precision", "execution", "device")
+DECIDED = (
+    "batch_size",
+    "validate_every",
+    "checkpoint_every",
+    "log_every",
+    "precision",
+    "execution",
+    "device",
+)
 VALIDATE_EVERY, LOG_EVERY = 1_000, 100  # steps, where a run's length is not known
 
 
@@ -21,12 +30,14 @@ VALIDATE_EVERY, LOG_EVERY = 1_000, 100  # steps, where a run's length is not kno
 class TrainingConfig:
     """Options of ``fit``, of ``Trainer``, and of the command ``train``."""
 
-    epochs: int = 10
-    """Passes over the training data, unless `steps` is given. Each starts a stream anew."""
+    epochs: int | None = None
+    """Passes over the training data, each of which starts a stream anew. Default: 10, and of few
+    examples as many as make 2,000 steps."""
     steps: int | None = None
     """Training steps, instead of epochs."""
-    batch_size: int = 128
-    """Examples in each step."""
+    batch_size: int | None = None
+    """Examples in each step. Default: 128, and of fewer than 512 examples a power of two that
+    makes four steps of an epoch."""
     optimizer: Literal["adam", "adamw"] = "adam"
     """Adam, or AdamW with decoupled weight decay; fused."""
     learning_rate: float = 1e-3
@@ -50,7 +61,7 @@ class TrainingConfig:
     """How images become binary: none, threshold (x > 0.5), static (drawn once), or dynamic
     (drawn anew for each batch; validation and test are drawn once)."""
     validate_every: int | None = None
-    """Steps between validations. Default: an epoch, but at least four times a run."""
+    """Steps between validations. Default: an epoch, but 4 to 50 times a run."""
     checkpoint_every: int | None = None
     """Steps between checkpoints. Default: at each validation."""
     log_every: int | None = None
@@ -67,10 +78,8 @@ class TrainingConfig:
     """Of shuffling, sampling and binarization in training."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            _at_least(name, getattr(self, name), 1)
-        intervals = ("steps", "validate_every", "checkpoint_every", "log_every", "patience")
-        for name in intervals:
+        counts = ("epochs", "steps", "batch_size", "patience")
+        for name in (*counts, "validate_every", "checkpoint_every", "log_every"):
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), 1)
         for name in ("lr_warmup_steps", "weight_decay", "seed"):
@@ -92,6 +101,8 @@ class Resolved(TrainingConfig):
     """A TrainingConfig with nothing left open, but for ``steps``: None means as many as
     ``epochs`` passes over a stream of unknown length have."""
 
+    epochs: int
+    batch_size: int
     validate_every: int
     checkpoint_every: int
     log_every: int
@@ -102,15 +113,27 @@ class Resolved(TrainingConfig):
         return torch.bfloat16 if self.precision == "bf16" else None
 
 
+def sized(config: TrainingConfig, examples: int | None) -> TrainingConfig:
+    """The config with a batch size, if it has none: one for so many training examples.
+
+    examples: None for a stream.
+    """
+    if config.batch_size is not None:
+        return config
+    power = BATCH if examples is None else 1 << max(0, (examples // 4).bit_length() - 1)
+    return replace(config, batch_size=min(BATCH, power))
+
+
 def resolve(config: TrainingConfig, steps_per_epoch: int | None) -> Resolved:
     """Decide what was left open: from the configured number of steps, never from a clock.
 
     steps_per_epoch: None for a stream of unknown length. Raises OptionError.
     """
-    steps, epochs = config.steps, config.epochs
-    if steps is None and steps_per_epoch is not None:
-        steps = epochs * steps_per_epoch
-    if steps is not None and steps_per_epoch is not None:
+    steps, epochs = config.steps, config.epochs or EPOCHS
+    if steps_per_epoch is not None:
+        if steps is None:
+            epochs = config.epochs or max(EPOCHS, -(-STEPS // steps_per_epoch))
+            steps = epochs * steps_per_epoch
         epochs = max(1, -(-steps // steps_per_epoch))
     device = resolve_device(config.device)
     if steps is None and config.lr_schedule != "constant":
@@ -123,8 +146,9 @@ def resolve(config: TrainingConfig, steps_per_epoch: int | None) -> Resolved:
         raise OptionError(
             f"lr_warmup_steps is {config.lr_warmup_steps}, more than the {steps} steps of the run"
         )
-    quarter = VALIDATE_EVERY if steps is None else -(-steps // 4)
-    validate_every = config.validate_every or max(1, min(steps_per_epoch or quarter, quarter))
+    quarter, fiftieth = (VALIDATE_EVERY, 0) if steps is None else (-(-steps // 4), -(-steps // 50))
+    an_epoch = min(steps_per_epoch or quarter, quarter)
+    validate_every = config.validate_every or max(1, fiftieth, an_epoch)
     log_every = LOG_EVERY if steps is None else max(1, steps // 100)
     execution, precision = config.execution, config.precision
     if execution == "auto":
@@ -138,6 +162,7 @@ def resolve(config: TrainingConfig, steps_per_epoch: int | None) -> Resolved:
         **{
             **values,
             "steps": steps,
+            "batch_size": config.batch_size or BATCH,
             "epochs": epochs,
             "validate_every": validate_every,
             "checkpoint_every": config.checkpoint_every or validate_every,
@@ -157,6 +182,8 @@ def as_recorded(config: TrainingConfig, recorded: Mapping[str, Any]) -> Training
         for name in DECIDED
         if recorded.get(name) is not None and getattr(config, name) == options[name]
     }
+    if config.steps is None and config.epochs is None:
+        decided |= {name: recorded.get(name) for name in ("steps", "epochs")}
     values = {name: getattr(config, name) for name in options}
     return build(TrainingConfig, {**values, **decided}, "the run's config")
 

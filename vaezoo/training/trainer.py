@@ -20,7 +20,7 @@ from vaezoo.model import VAE
 from vaezoo.options import build
 from vaezoo.report import draw, measure
 from vaezoo.training.batches import training_batches
-from vaezoo.training.config import Resolved, TrainingConfig, as_recorded, resolve
+from vaezoo.training.config import Resolved, TrainingConfig, as_recorded, resolve, sized
 from vaezoo.training.diagnosis import diagnose
 from vaezoo.training.fingerprint import fingerprint
 from vaezoo.training.history import History
@@ -37,7 +37,7 @@ def fit(
     data: Any,
     *,
     steps: int | None = None,
-    epochs: int = 10,
+    epochs: int | None = None,
     out: str | Path | None = None,
     validation: Any = None,
     data_root: str | Path | None = None,
@@ -48,8 +48,11 @@ def fit(
 ) -> History:
     """Train a model and leave it with the weights of its best validation ELBO.
 
-    data: a data set's name, a Tensor, an array, (x, y), a Dataset, a ``vaezoo.data.Data``; or a
-    stream: a DataLoader of one's own, an IterableDataset, any iterable of batches. out: a folder
+    data: a data set's name, the path of a file or folder, or either with options as in
+    ``{"path": "photos", "image_size": 64}``; a Tensor, an array, (x, y), a Dataset, a
+    ``vaezoo.data.Data``; or a stream: a DataLoader of one's own, an IterableDataset, any iterable
+    of batches. What files needed to be read so, such as the mean and standard deviation of
+    columns, becomes the model's ``preprocessing`` and is saved with it. out: a folder
     for the run (config, metrics, checkpoints, the model, its figures on the test split,
     pictures); without it nothing is written. validation: what to hold out of raw data (a share,
     a count, or examples; default a tenth, and nothing of a stream). resume: go on with the run in
@@ -98,6 +101,8 @@ class Trainer:
         splits = as_data(data, validation=validation, root=root)
         check_data(model, splits)
         check_model(model, splits)
+        if splits.preprocessing is not None:
+            model.preprocessing = splits.preprocessing
         folder = None if out is None else RunFolder(out)
         recorded = folder.config()["training"] if folder and resume and folder.exists() else None
         asked = self.config if recorded is None else as_recorded(self.config, recorded)
@@ -158,6 +163,7 @@ class Trainer:
 
 def resolve_for(model: VAE, data: Data, config: TrainingConfig) -> Resolved:
     """The config with nothing left open. Raises OptionError or DataError."""
+    config = sized(config, None if data.stream is not None else len(data.train))
     return resolve(config, training_batches(model, data, config).steps_per_epoch)
 
 
