@@ -15,7 +15,9 @@ from vaezoo.files import dump_json, write_atomic
 
 CONFIG, METRICS, FIGURES = "config.json", "metrics.jsonl", "figures.json"
 CHECKPOINTS, MODEL, SAMPLES, LOCK = "checkpoints", "model", "samples", ".lock"
+TENSORBOARD = "tensorboard"
 COMPARED = ("model", "data", "training")  # must be the same for a run to go on
+FREE = {"vaezoo": None, "log": None}  # but for these: its version, and what only looks on
 
 
 class RunFolder:
@@ -26,6 +28,7 @@ class RunFolder:
         self.checkpoints = self.path / CHECKPOINTS
         self.model = self.path / MODEL
         self.samples = self.path / SAMPLES
+        self.tensorboard = self.path / TENSORBOARD
 
     def exists(self) -> bool:
         """Whether it already holds a run, or what is left of one."""
@@ -66,7 +69,7 @@ class RunFolder:
         """Check that the run that is there was started with the same config."""
         recorded = self.config()
         for part in COMPARED:
-            old, new = ({**c[part], "vaezoo": None} for c in (recorded, config))  # its version
+            old, new = ({**c[part], **FREE} for c in (recorded, config))
             differences = list(_differences(old, new, part))
             if differences:
                 raise RunError(
@@ -121,7 +124,7 @@ class RunFolder:
 
     def _remove(self) -> None:
         """Remove the run's own files, and nothing else that may be in the folder."""
-        for name in (CHECKPOINTS, MODEL, SAMPLES):
+        for name in (CHECKPOINTS, MODEL, SAMPLES, TENSORBOARD):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in (METRICS, FIGURES, CONFIG):
             (self.path / name).unlink(missing_ok=True)

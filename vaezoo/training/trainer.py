@@ -16,12 +16,14 @@ from vaezoo.errors import OptionError
 from vaezoo.model import VAE
 from vaezoo.options import build
 from vaezoo.report import draw, measure
+from vaezoo.shown import Shown
 from vaezoo.training.config import Resolved, TrainingConfig, resolve
 from vaezoo.training.fingerprint import fingerprint
 from vaezoo.training.history import History
 from vaezoo.training.loop import Run, training
-from vaezoo.training.progress import Progress, make_progress
+from vaezoo.training.progress import Progress, Several, make_progress
 from vaezoo.training.run_folder import RunFolder
+from vaezoo.training.tensorboard import TensorBoard
 from vaezoo.weights import config_of
 
 
@@ -91,8 +93,12 @@ class Trainer:
         config = resolve(self.config, batches.steps_per_epoch)
         reporter = make_progress(progress)
         if out is None:
+            if config.log is not None:
+                raise OptionError(f"log {config.log!r} is written to the run's folder: give out")
             return self._run(model, splits, config, None, reporter, resume=False)
         folder = RunFolder(out)
+        board = make_log(model, splits, config, folder)
+        reporter = reporter if board is None else Several(reporter, board)
         with folder.locked():
             recorded = run_config(model, splits, config)
             if resume and folder.exists():
@@ -102,13 +108,15 @@ class Trainer:
             history = self._run(model, splits, config, folder, reporter, resume=resume)
             reporter.message("measuring, and drawing pictures ...")
             figures = measure(model, splits, config.binarization)
-            draw(
+            drawn = draw(
                 model,
                 splits,
                 folder.samples,
                 binarization=config.binarization,
                 records=history.records,
             )
+            if board is not None:
+                board.pictures(drawn)
             folder.write_figures(figures)  # last: their file says that the run is finished
         return history
 
@@ -128,6 +136,14 @@ class Trainer:
     def resume(self, model: VAE, data: Any, *, out: str | Path, **arguments: Any) -> History:
         """Go on with the run in ``out``; the same as ``fit(..., out=out, resume=True)``."""
         return self.fit(model, data, out=out, resume=True, **arguments)
+
+
+def make_log(model: VAE, data: Data, config: Resolved, folder: RunFolder) -> TensorBoard | None:
+    """What is told of training beside the progress on the screen."""
+    if config.log is None:
+        return None
+    shown = Shown(model=model, data=data, binarization=config.binarization)
+    return TensorBoard(folder.tensorboard, shown)
 
 
 def run_config(model: VAE, data: Data, config: Resolved) -> dict[str, Any]:
