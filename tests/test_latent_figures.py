@@ -222,7 +222,9 @@ def test_the_plane_of_another_prior_covers_the_codes_and_says_so() -> None:
     values, how = plane(model, codes, 5)
     torch.testing.assert_close(values[0], torch.linspace(-3.8, 3.8, 5))
     torch.testing.assert_close(values[1], torch.linspace(10.25, 19.75, 5))
-    assert "central 95% of 1,001 posterior means, since the prior has no quantiles" in how
+    assert "central 95% of 1,001 posterior means, for want of a prior with quantiles" in how
+    same, _ = plane(one, codes, 5, by_prior=False)
+    torch.testing.assert_close(same, values)
     with pytest.raises(vaezoo.DataError, match="finite posterior means"):
         plane(model, torch.full((3, 2), torch.nan))
 

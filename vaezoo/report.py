@@ -104,7 +104,7 @@ def _manifold(shown: Shown) -> Image | None:
     if not shown.images or shown.sites > 1 or shown.model.latent_dim != 2:
         return None
     label = 0 if shown.conditional else None
-    values, how = plane(shown.model, shown.codes, label=label)
+    values, how = plane(shown.model, shown.codes, label=label, by_prior=shown.sites > 0)
     name = shown.classes[0] if shown.classes else ""
     return pictures.manifold(shown.model, values, label=label, class_name=name, how=how)
 

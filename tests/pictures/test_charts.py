@@ -95,7 +95,7 @@ def test_bars_that_are_too_many_to_be_named_are_ranked(monkeypatch):
     picture = kl_chart([Site(torch.linspace(5, 0, 300))])
     assert "rank among the 300 dimensions" in said
     assert "z0" not in said
-    assert picture.width < 1300
+    assert picture.width < 1600
 
 
 def test_columns_keep_their_order_and_bad_ones_hang_below_zero(monkeypatch):

@@ -92,7 +92,7 @@ def test_the_first_latent_grows_to_the_right_and_the_second_upwards(monkeypatch)
     values = torch.tensor([[-1.0, 0.0, 2.0], [1.0, 3.0, 4.0]])
     sheet = manifold(Fake(), values, how="by hand")
     assert cells(sheet) == [[10 * z0 + z1 + 50 for z0 in (-1, 0, 2)] for z1 in (4, 3, 1)]
-    assert drawn["gap"] == 0
+    assert drawn["gap"] == 1
     assert drawn["column_labels"] == ["-1.00", "0.00", "2.00"]
     assert drawn["row_labels"] == ["4.00", "3.00", "1.00"]
     assert drawn["caption"].endswith("z0 to the right and z1 upwards, by hand")

@@ -211,3 +211,27 @@ def test_the_most_active_dimensions_are_those_of_binarized_images():
     model = Means()
     assert most_active(model, TensorSource(X), "dynamic", n=3) == [1, 2, 4]
     assert set(model.shown.unique().tolist()) == {0.0, 1.0}
+
+
+class Autoencoder(vaezoo.VAE):
+    """Without sites: nothing brings the codes near to the prior."""
+
+    def forward(self, x, y=None, samples=1):
+        return vaezoo.Trace(x, super().forward(x, y, samples).px, (), bound="none")
+
+
+def test_an_autoencoder_has_a_plane_over_its_own_codes_and_no_kl(tmp_path, monkeypatch):
+    said = writings(monkeypatch)
+    one = vaezoo.create("vae", input_shape=(1, 6, 5), latent_dim=2)
+    model = Autoencoder(one.encoder, one.decoder, one.prior)
+    paths = draw(model, data_of((1, 6, 5)), tmp_path, binarization="none")
+    assert [path.stem for path in paths] == [*SHEETS, "manifold", "codes"]
+    assert "central 95% of 12 posterior means" in " ".join(said)
+
+
+@pytest.mark.gpu
+def test_a_model_on_cuda_is_drawn(tmp_path):
+    data = data_of((1, 6, 5), labels=torch.arange(12) % 3)
+    model = vaezoo.create("cvae", input_shape=(1, 6, 5), latent_dim=2, num_classes=3).cuda()
+    paths = draw(model, data, tmp_path, binarization="none")
+    assert [path.stem for path in paths] == [*SHEETS, "manifold", *ALWAYS]

@@ -29,7 +29,7 @@ from vaezoo.pictures.panel import (
 )
 
 MARGIN, FRAME_HEIGHT = 28, 260
-NARROWEST, WIDEST, PITCH = 420, 1100, 64
+NARROWEST, WIDEST, PITCH = 420, 1440, 64
 """Widths of a frame, and what a bar may take of it at most, in pixels."""
 GREY: text.Color = (158, 164, 171)
 

@@ -139,7 +139,7 @@ def manifold(
     return grid(
         images,
         values.shape[1],
-        gap=0,
+        gap=1,
         caption=caption,
         row_labels=[f"{value:.2f}" for value in up.flip(0).tolist()],
         column_labels=[f"{value:.2f}" for value in across.tolist()],
