@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from training_helpers import QUICK, Stop, images, interrupt_at, same, small, train, weights
 
 import vaezoo
-from vaezoo.data import as_data
+from vaezoo.data import as_data, named_splits
 from vaezoo.shown import Shown
 from vaezoo.training.run_folder import RunFolder
 from vaezoo.training.tensorboard import TensorBoard
@@ -53,6 +53,7 @@ def expected(run: Path) -> dict[tuple[str, int], list[float]]:
     }
 
 
+SIZES = {"train": 24, "validation": 8, "test": 8}
 VALIDATIONS = {"validation/reconstructions": [10, 20, 30], "validation/samples": [10, 20, 30]}
 
 
@@ -66,6 +67,23 @@ def test_scalars_are_the_metrics_and_images_those_of_validations_and_the_end(
     assert {tag: found.pop(tag) for tag in VALIDATIONS} == VALIDATIONS
     pictures = [path.stem for path in (tmp_path / "samples").glob("*.png")]
     assert found == {f"pictures/{name}": [31] for name in pictures}
+
+
+def test_validations_show_validation_examples_and_not_the_test_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    original = vaezoo.pictures.reconstructions
+
+    def remember(*arguments: Any, of: str, **options: Any) -> Image.Image:
+        said.append(of)
+        return original(*arguments, of=of, **options)
+
+    monkeypatch.setattr(vaezoo.pictures, "reconstructions", remember)
+    parts = {name: (as_data(images(n)).train, "") for name, n in SIZES.items()}
+    vaezoo.fit(small(), named_splits("mine", parts), out=tmp_path, log="tensorboard", steps=4,
+               validate_every=2, **QUICK)  # fmt: skip
+    assert said == ["mine, validation split"] * 2 + ["mine, test split"]
 
 
 def test_images_are_those_of_the_files(tmp_path: Path) -> None:
@@ -123,7 +141,7 @@ def test_the_log_changes_nothing_of_training(tmp_path: Path) -> None:
 
 def test_what_is_not_finite_is_left_out(tmp_path: Path) -> None:
     data = as_data(torch.rand(8, 5))
-    shown = Shown(model=small(), data=data, binarization="none")
+    shown = Shown(model=small(), data=data, split="train", binarization="none")
     board = TensorBoard(tmp_path / "tensorboard", shown)
     board.start(0, 10)
     broken = {"loss": math.nan, "kl": math.inf, "elbo": None, "word": "no figure"}
@@ -139,9 +157,9 @@ def test_a_model_that_makes_no_samples_is_logged_without(tmp_path: Path) -> None
         raise vaezoo.NoBoundError("no prior")
 
     model.sample = refuse  # type: ignore[method-assign]
-    board = TensorBoard(
-        tmp_path / "tensorboard", Shown(model=model, data=as_data(images()), binarization="none")
-    )
+    data = as_data(images())
+    shown = Shown(model=model, data=data, split="validation", binarization="none")
+    board = TensorBoard(tmp_path / "tensorboard", shown)
     board.start(0, 10)
     board.record({"split": "validation", "step": 3, "loss": 1.0})
     board.stop()

@@ -40,7 +40,8 @@ def draw(
     The same model, data and records, the lines of a run's metrics, make the same bytes. A
     picture that fails with one of vaezoo's errors is left out with a warning that says why.
     """
-    shown = Shown(model=model, data=data, binarization=binarization, records=records)
+    split = shown_split(data)[0]
+    shown = Shown(model=model, data=data, split=split, binarization=binarization, records=records)
     written = []
     for name, picture in PICTURES.items():
         try:

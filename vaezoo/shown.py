@@ -29,14 +29,10 @@ class Shown:
 
     model: VAE
     data: Data
+    split: str
     binarization: Binarization
     records: Sequence[Mapping[str, Any]] = ()
     """Of its training, the lines of the run's metrics."""
-
-    @cached_property
-    def split(self) -> str:
-        """The name of the split."""
-        return shown_split(self.data)[0]
 
     @property
     def source(self) -> Source:

@@ -156,7 +156,7 @@ def test_captions_name_the_examples_their_number_and_split(tmp_path, monkeypatch
 
 def test_only_some_of_many_examples_are_measured_from_all_over_the_split():
     data = data_of((1,), n=3 * MEASURED)
-    shown = Shown(model=Means(), data=data, binarization="none")
+    shown = Shown(model=Means(), data=data, split="train", binarization="none")
     assert shown.measured_on == "5,000 of 15,000 examples, mine, train split"
     assert (len(shown.index), shown.index[0], shown.index[-1]) == (MEASURED, 0, 3 * MEASURED - 1)
 

@@ -142,7 +142,9 @@ def make_log(model: VAE, data: Data, config: Resolved, folder: RunFolder) -> Ten
     """What is told of training beside the progress on the screen."""
     if config.log is None:
         return None
-    shown = Shown(model=model, data=data, binarization=config.binarization)
+    # Not of the test split, which is for the end.
+    split = "train" if data.validation is None else "validation"
+    shown = Shown(model=model, data=data, split=split, binarization=config.binarization)
     return TensorBoard(folder.tensorboard, shown)
 
 
