@@ -62,7 +62,8 @@ def check_model(model: VAE, data: Data) -> None:
         raise DataError(
             f"the model fails on these examples ({type(error).__name__}: {reason}). An encoder "
             f"maps (x, y) and a decoder (z, y) to a torch Distribution, Independent over the "
-            f"dimensions of one event; their sizes must agree with each other and with latent_dim"
+            f"dimensions of one event; their sizes must agree with each other and with "
+            f"latent_dim; a network that returns tensors is passed to create by vaezoo.wrap"
         ) from error
     if shapes != {(1, len(x))}:
         raise DataError(

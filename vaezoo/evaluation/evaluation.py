@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,29 @@ class Evaluation:
         for batch in evaluation_batches(self.source, batch_size=BATCH, binarization=kind):
             yield Batch(batch.x.to(self.model.dtype), batch.y, batch.index)
 
-    @property
-    def discrete(self) -> bool:
-        """Whether p(x|z) is a probability mass on just these data."""
+    @cached_property
+    def why_no_bits(self) -> str:
+        """Why bits/dim are not defined here, or "" where they are.
+
+        -log2 of a probability is a code's length; of a density it depends on the unit of x.
+        """
         head = getattr(self.model.decoder, "head", None)
-        return bool(head is not None and head.discrete and self.binarization != "none")
+        if head is None:
+            return "nothing tells whether this decoder's p(x|z) is a probability: it has no head"
+        if not head.discrete:
+            return (
+                "this p(x|z) is a density: use likelihood='discretized-logistic' or 'categorical' "
+                "for grey levels, 'bernoulli' for binary data, 'negative-binomial' for counts"
+            )
+        for batch in self.batches() if self.binarization == "none" else ():
+            if not head.supports(batch.x):
+                return (
+                    "this p(x|z) gives no probability to grey values: binarize the data, as in "
+                    "binarization='dynamic', or use likelihood='discretized-logistic'"
+                )
+            if self.source.rendered:
+                break  # the others are alike
+        return ""
 
 
 def evaluate(
@@ -77,7 +96,7 @@ def evaluate(
     )
     if metrics is None:
         metrics = ["elbo"] if model.bound != "none" else []
-        metrics += ["bits-per-dim"] if evaluation.discrete and metrics else []
+        metrics += ["bits-per-dim"] if metrics and not evaluation.why_no_bits else []
     result: dict[str, Any] = {
         "data": splits.name,
         "split": split or ("test" if named else "all"),
@@ -110,13 +129,16 @@ def elbo(options: NoOptions) -> Any:
 
 
 def bits_per_dim(options: NoOptions) -> Any:
-    """The recipe of the metric ``bits-per-dim``: -ELBO / (D ln 2), for discrete data alone."""
+    """The recipe of the metric ``bits-per-dim``: -ELBO / (D ln 2), for discrete data alone.
+
+    The expected length, in bits for each of D numbers, of a code for the examples.
+    """
 
     def compute(evaluation: Evaluation) -> dict[str, float]:
-        if not evaluation.discrete:
+        if why_not := evaluation.why_no_bits:
             raise DataError(
-                "bits/dim are defined for discrete data under a discrete likelihood: binarize "
-                "the data, as in binarization='dynamic', under likelihood='bernoulli'"
+                f"bits/dim are defined for discrete data under a discrete likelihood, "
+                f"and {why_not}"
             )
         nats = elbo(options)(evaluation)["elbo"]
         return {"bits_per_dim": -nats / (math.prod(evaluation.source.shape) * math.log(2))}
