@@ -45,6 +45,7 @@ def data_of(shape, n=12, labels=None, classes=()):
 def drawn(folder, data, name="vae", records=(), **options):
     torch.manual_seed(0)
     options = {"latent_dim": 3, "network": {"name": "mlp", "hidden": [8]}} | options
+    options = {name: value for name, value in options.items() if value is not None}
     model = vaezoo.create(name, input_shape=data.input_shape, **options)
     paths = draw(model, data, folder, binarization="none", records=records)
     assert all(path.parent == folder and path.suffix == ".png" for path in paths)
@@ -227,6 +228,22 @@ def test_an_autoencoder_has_a_plane_over_its_own_codes_and_no_kl(tmp_path, monke
     paths = draw(model, data_of((1, 6, 5)), tmp_path, binarization="none")
     assert [path.stem for path in paths] == [*SHEETS, "manifold", "codes"]
     assert "central 95% of 12 posterior means" in " ".join(said)
+
+
+def test_a_mixture_prior_has_a_plane_over_the_codes_and_one_kl(tmp_path, monkeypatch):
+    said = writings(monkeypatch)
+    found = drawn(tmp_path, data_of((1, 6, 5)), latent_dim=2, prior="mixture")
+    assert found == [*SHEETS, "manifold", *ALWAYS]
+    assert "central 95% of 12 posterior means" in " ".join(said)
+    assert "all dimensions" in said
+
+
+def test_a_spatial_code_is_drawn_flat(tmp_path, monkeypatch):
+    said = writings(monkeypatch)
+    data, options = data_of((1, 8, 8)), {"latent_dim": None, "latent_shape": (2, 2, 2)}
+    assert drawn(tmp_path, data, **options) == [*SHEETS, *ALWAYS]
+    assert {f"z{d}" for d in range(8)} <= {*said}
+    assert any("nats in 8 dimensions" in line for line in said)
 
 
 @pytest.mark.gpu
