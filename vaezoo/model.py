@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaezoo.batch import Batch
-from vaezoo.errors import DataError, NoBoundError
+from vaezoo.errors import DataError, NoBoundError, OptionError, did_you_mean
 from vaezoo.inference import chunks, inference, seeded
+from vaezoo.interpolation import PATHS, Mode
 from vaezoo.objectives import ELBO, Objective
 from vaezoo.parts import Borrowed, Decoder
 from vaezoo.trace import Bound, Site, Trace
@@ -156,15 +157,29 @@ class VAE(nn.Module):
 
     @inference
     def interpolate(
-        self, a: Tensor, b: Tensor, steps: int = 11, y: Tensor | None = None
+        self,
+        a: Tensor,
+        b: Tensor,
+        steps: int = 11,
+        y: Tensor | None = None,
+        *,
+        mode: Mode = "linear",
     ) -> Tensor:
-        """Decoded means along the line between two examples' codes: (B, steps, *input_shape)."""
+        """Decoded means on the path between two examples' codes: (B, steps, *input_shape).
+
+        a, b (B, *input_shape); y (B,), which both examples of a pair are given. mode: "linear",
+        or "spherical" (White 2016), which turns about the origin, where N(0, I) has its mean:
+        see ``vaezoo.interpolation``. Raises OptionError for another mode.
+        """
+        if mode not in PATHS:
+            raise OptionError(f"no interpolation {mode!r}.{did_you_mean(mode, PATHS)}")
         if len(a) != len(b):
             raise DataError(f"a and b must hold as many examples, not {len(a)} and {len(b)}")
+        if steps < 2:
+            raise DataError(f"an interpolation needs at least its 2 ends as steps, not {steps}")
         start, end = (self.encoder(*self._checked(x, y)).mean for x in (a, b))
         t = torch.linspace(0, 1, steps, device=start.device, dtype=start.dtype)
-        t = t.view(-1, *[1] * start.ndim)
-        z = (1 - t) * start + t * end  # (steps, B, *latent)
+        z = PATHS[mode](start, end, t)  # (steps, B, *latent)
         return self.decoder(z, self._labels(y, len(a))).mean.transpose(0, 1)  # type: ignore[no-any-return]
 
     @inference

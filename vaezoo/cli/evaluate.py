@@ -62,7 +62,7 @@ def evaluate(argv: Sequence[str]) -> None:
     metrics = _with_samples(asked.metrics or (), asked.samples)
     from vaezoo.cli.saved import open_saved
     from vaezoo.evaluation import evaluate as measured
-    from vaezoo.report import shown_split
+    from vaezoo.shown import shown_split
 
     saved = open_saved(asked.path, asked.device, "eval")
     data = saved.data(asked.data, asked.data_root)

@@ -30,6 +30,8 @@ COMMANDS = {
     "sample": ("vaezoo.cli.draw:sample", "draw samples from its prior"),
     "reconstruct": ("vaezoo.cli.draw:reconstruct", "draw originals over their reconstructions"),
     "traverse": ("vaezoo.cli.draw:traverse", "draw what each latent dimension does"),
+    "interpolate": ("vaezoo.cli.interpolate:interpolate", "draw what lies between two examples"),
+    "pictures": ("vaezoo.cli.pictures:pictures", "draw all of a run's pictures again"),
 }
 HEAD = """\
 usage: vaezoo COMMAND [ARGUMENTS]

@@ -22,7 +22,7 @@ from vaezoo.errors import VaezooError
 from vaezoo.model import VAE
 from vaezoo.pictures.comparison import COLUMNS, comparison
 from vaezoo.registry.paths import chosen_dataset
-from vaezoo.report import described, examples, shown_split
+from vaezoo.shown import described, examples, shown_split
 from vaezoo.weights import load
 
 

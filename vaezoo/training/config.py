@@ -74,6 +74,9 @@ class TrainingConfig:
     """Whether torch.compile makes the step. auto: on CUDA, for runs of 2,000 steps and more."""
     device: str = "auto"
     """auto: the GPU if there is one."""
+    log: Literal["tensorboard"] | None = None
+    """tensorboard: figures and pictures for TensorBoard too, in the run's folder; needs the extra
+    vaezoo[tensorboard]. Default: none."""
     seed: int = 0
     """Of shuffling, sampling and binarization in training."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from vaezoo.errors import RunError
 
 COMPARED = ("model", "data", "training")  # must be the same for a run to go on
+FREE = {"vaezoo": None, "log": None}  # but for its version, and for what only looks on
 TOTALS = ("steps", "epochs")  # but for these, which may grow
 
 
@@ -18,7 +19,7 @@ def longer(recorded: Mapping[str, Any], config: Mapping[str, Any], name: str) ->
     """
     found = []
     for part in COMPARED:
-        old, new = ({**c[part], "vaezoo": None} for c in (recorded, config))  # its version
+        old, new = ({**c[part], **FREE} for c in (recorded, config))
         if part == "training":
             old = {**dict.fromkeys(new), **old}  # None: of an option that came later
             for total in TOTALS:

@@ -16,7 +16,7 @@ from torch.distributions import Distribution, constraints
 from vaezoo.data import Binarization, Data, Source
 from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
-from vaezoo.report import examples
+from vaezoo.shown import examples
 from vaezoo.trace import Site
 
 COLLAPSED = 0.1  # nats; the mutual information of x and z is no more than the KL

@@ -98,6 +98,29 @@ class Live:
         self.bar.stop()
 
 
+class Several:
+    """Tells several of what it is told."""
+
+    def __init__(self, *members: Progress) -> None:
+        self.members = members
+
+    def start(self, step: int, steps: int | None) -> None:
+        for member in self.members:
+            member.start(step, steps)
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        for member in self.members:
+            member.record(record)
+
+    def message(self, text: str) -> None:
+        for member in self.members:
+            member.message(text)
+
+    def stop(self) -> None:
+        for member in self.members:
+            member.stop()
+
+
 def make_progress(show: bool) -> Progress:
     """Live on a terminal, lines elsewhere, or nothing."""
     if not show:

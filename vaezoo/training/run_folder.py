@@ -16,6 +16,7 @@ from vaezoo.training.continuing import COMPARED, extended, longer
 
 CONFIG, METRICS, FIGURES = "config.json", "metrics.jsonl", "figures.json"
 CHECKPOINTS, MODEL, SAMPLES, LOCK = "checkpoints", "model", "samples", ".lock"
+TENSORBOARD = "tensorboard"
 
 
 class RunFolder:
@@ -26,6 +27,7 @@ class RunFolder:
         self.checkpoints = self.path / CHECKPOINTS
         self.model = self.path / MODEL
         self.samples = self.path / SAMPLES
+        self.tensorboard = self.path / TENSORBOARD
 
     def exists(self) -> bool:
         """Whether it already holds a run, or what is left of one."""
@@ -155,7 +157,7 @@ class RunFolder:
 
     def _remove(self) -> None:
         """Remove the run's own files, and nothing else that may be in the folder."""
-        for name in (CHECKPOINTS, MODEL, SAMPLES):
+        for name in (CHECKPOINTS, MODEL, SAMPLES, TENSORBOARD):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in (METRICS, FIGURES, CONFIG):
             (self.path / name).unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from vaezoo.errors import OptionError, TrainingWarning
 from vaezoo.model import VAE
 from vaezoo.options import build
 from vaezoo.report import draw, measure
+from vaezoo.shown import Shown
 from vaezoo.training.batches import training_batches
 from vaezoo.training.config import Resolved, TrainingConfig, as_recorded, resolve, sized
 from vaezoo.training.diagnosis import diagnose
@@ -27,8 +28,9 @@ from vaezoo.training.history import History
 from vaezoo.training.loop import Run
 from vaezoo.training.mode import training
 from vaezoo.training.overrides import overrides as changed_options
-from vaezoo.training.progress import Progress, make_progress
+from vaezoo.training.progress import Progress, Several, make_progress
 from vaezoo.training.run_folder import RunFolder
+from vaezoo.training.tensorboard import TensorBoard
 from vaezoo.weights import config_of
 
 
@@ -111,7 +113,11 @@ class Trainer:
         if splits.stream is not None and splits.validation is None:
             reporter.message("no validation: a stream holds nothing out; give validation=data")
         if folder is None:
+            if config.log is not None:
+                raise OptionError(f"log {config.log!r} is written to the run's folder: give out")
             return self._run(model, splits, config, None, reporter, resume=False)
+        board = make_log(model, splits, config, folder)
+        reporter = reporter if board is None else Several(reporter, board)
         with folder.locked():
             description = run_config(model, splits, config)
             if recorded is not None:
@@ -121,21 +127,29 @@ class Trainer:
                 folder.start(beginning(description, model, said), overwrite=overwrite)
             history = self._run(model, splits, config, folder, reporter, resume=resume)
             reporter.message("measuring, and drawing pictures ...")
-            self._finish(model, splits, config, folder, history)
+            self._finish(model, splits, config, folder, history, board)
         return history
 
     def _finish(
-        self, model: VAE, data: Data, config: Resolved, folder: RunFolder, history: History
+        self,
+        model: VAE,
+        data: Data,
+        config: Resolved,
+        folder: RunFolder,
+        history: History,
+        board: TensorBoard | None,
     ) -> None:
         figures = measure(model, data, config.binarization)
         with folder.writing():
-            draw(
+            drawn = draw(
                 model,
                 data,
                 folder.samples,
                 binarization=config.binarization,
                 records=history.records,
             )
+            if board is not None:
+                board.pictures(drawn)
         # Last: their file says that the run is finished.
         folder.write_figures({**figures, "warnings": history.warnings})
 
@@ -159,6 +173,16 @@ class Trainer:
     def resume(self, model: VAE, data: Any, *, out: str | Path, **arguments: Any) -> History:
         """Go on with the run in ``out``; the same as ``fit(..., out=out, resume=True)``."""
         return self.fit(model, data, out=out, resume=True, **arguments)
+
+
+def make_log(model: VAE, data: Data, config: Resolved, folder: RunFolder) -> TensorBoard | None:
+    """What is told of training beside the progress on the screen."""
+    if config.log is None:
+        return None
+    # Not of the test split, which is for the end.
+    split = "train" if data.validation is None else "validation"
+    shown = Shown(model=model, data=data, split=split, binarization=config.binarization)
+    return TensorBoard(folder.tensorboard, shown)
 
 
 def resolve_for(model: VAE, data: Data, config: TrainingConfig) -> Resolved:
