@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from vaezoo.evaluation import evaluate
     from vaezoo.model import VAE
+    from vaezoo.networks.own import wrap
     from vaezoo.objectives import ELBO, Objective, Phase, Terms
     from vaezoo.parts import (
         Borrowed,
@@ -105,6 +106,7 @@ __all__ = [
     "save",
     "schedules",
     "testing",
+    "wrap",
 ]
 
 _MODULES = {
@@ -124,6 +126,7 @@ _MODULES = {
     ),
     "vaezoo.evaluation": ("evaluate",),
     "vaezoo.model": ("VAE",),
+    "vaezoo.networks.own": ("wrap",),
     "vaezoo.objectives": ("ELBO", "Objective", "Phase", "Terms"),
     "vaezoo.parts": (
         "Borrowed",

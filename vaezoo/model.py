@@ -126,7 +126,7 @@ class VAE(nn.Module):
 
     @inference
     def embed(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The posterior mean: (B, D), deterministic."""
+        """The posterior mean, flat: (B, D), deterministic."""
         x, y = self._checked(x, y)
         return torch.cat([self.encoder(*c).mean.flatten(1) for c in chunks(x, y)])
 
@@ -175,6 +175,7 @@ class VAE(nn.Module):
         """Decoded means as one latent at a time goes from -limit to limit around x's code.
 
         x (1, *input_shape), y (1,) -> (len(dims), steps, *input_shape); dims None means all.
+        Those of a spatial code are counted as ``embed`` has them, flat.
         """
         x, y = self._checked(x, y)
         if len(x) != 1:

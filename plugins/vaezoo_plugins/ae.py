@@ -79,9 +79,9 @@ class Reconstruction(vaezoo.Objective):
 
 def ae(options: NoOptions, parts: vaezoo.Parts) -> vaezoo.VAE:
     return Autoencoder(
-        parts.encoder(head=Code((parts.latent_dim,))),
+        parts.encoder(head=Code(parts.latent_shape)),
         parts.decoder(),
-        StandardNormal((parts.latent_dim,)),  # the caller's would go unused in training: refused
+        StandardNormal(parts.latent_shape),  # the caller's would go unused in training: refused
         objective=Reconstruction(),
         bound="none",
     )

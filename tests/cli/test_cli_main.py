@@ -99,7 +99,10 @@ MISTAKES = [
     ("reconstruct . --n 0", "--n must be at least 1"),
     ("traverse . --dims a", "each an integer, not 'a'"),
     ("train vae --model.likelihood.sigma fixed", "name it with --model.likelihood gaussian"),
-    ("train vae --data tiny --model.network.channels 3", "belongs to the network conv: name it"),
+    (
+        "train vae --data tiny --model.network.channels 3",
+        "belongs to the network conv or resnet: name it",
+    ),
     ("eval . --seed 99999999999999999999999", "--seed must lie in 0..2**63-1"),
     ("sample . --seed -1", "--seed must lie in 0..2**63-1, not -1"),
     ("eval . --metrics log-likelihood --samples 0", "--samples must be at least 1"),

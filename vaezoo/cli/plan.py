@@ -195,7 +195,8 @@ def _recorded(run: RunFolder, asked: Train) -> tuple[Base, str, str]:
 
 def _parse(argv: Sequence[str], target: Target, parts: Mapping[str, Any]) -> Any:
     base = target.base
-    model = model_flags.model_class(target.variant, base.model, parts)
+    values = model_flags.without_rivals(argv, base.model)
+    model = model_flags.model_class(target.variant, values, parts)
     nested = {"model": ("model", model)}
     cls = make("Train", options_of(TrainingConfig), base.training, nested, bases=(Train,))
     if not wants_help(argv):

@@ -27,6 +27,11 @@ def vaezoo_specs() -> Iterator[Spec]:
         target="vaezoo.networks.conv:conv",
         summary="Strided convolutions down, transposed ones up; any image size",
     )
+    yield NetworkSpec(
+        name="resnet",
+        target="vaezoo.networks.resnet:resnet",
+        summary="Residual blocks with group norm; any image size, spatial codes",
+    )
     yield LikelihoodSpec(
         name="bernoulli",
         target="vaezoo.heads.bernoulli:bernoulli",
@@ -46,6 +51,11 @@ def vaezoo_specs() -> Iterator[Spec]:
         name="class-normal",
         target="vaezoo.priors.class_normal:class_normal",
         summary="A learned normal for each label: p(z|y)",
+    )
+    yield PriorSpec(
+        name="mixture",
+        target="vaezoo.priors.mixture:mixture",
+        summary="A learned mixture of factorised normals",
     )
     yield DatasetSpec(
         name="sprites",
