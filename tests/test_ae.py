@@ -151,3 +151,12 @@ def test_an_elbo_is_recorded_of_bounds_alone() -> None:
     history = vaezoo.fit(model, images(), steps=3, **QUICK)
     assert not history.column("elbo", "train") + history.column("elbo", "validation")
     assert history.column("kl", "validation")
+
+
+def test_a_code_may_be_spatial() -> None:
+    network = {"name": "resnet", "channels": [4]}
+    model = vaezoo.create("ae", input_shape=(1, 12, 20), latent_shape=(2, 3, 5), network=network)
+    x = torch.rand(B, 1, 12, 20)
+    assert model.encode(x).event_shape == (2, 3, 5)
+    assert model.embed(x).shape == (B, 30)
+    assert model.sample(2).shape == (2, 1, 12, 20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -178,11 +179,19 @@ class FullCovariance(vaezoo.Encoder):
         return MultivariateNormal(self.mean(x.flatten(1)), torch.eye(D))
 
 
-@pytest.mark.parametrize("execution", ["eager", "compiled"])
-def test_free_bits_of_what_does_not_factorise_are_refused_with_the_reason(execution: str) -> None:
-    model = vaezoo.create(
-        "vae", input_shape=SHAPE, latent_dim=D, encoder=FullCovariance(), free_bits=0.5
-    )
-    options: dict[str, Any] = {"steps": 2, "execution": execution}
-    with pytest.raises(vaezoo.OptionError, match=r"q \(MultivariateNormal\).*free_bits=0"):
-        vaezoo.fit(model, images(), **options, **QUICK)
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ({"encoder": FullCovariance()}, r"q \(MultivariateNormal\).*free_bits=0"),
+        ({"prior": "mixture"}, r"p \(NormalMixture\).*free_bits=0"),
+    ],
+)
+def test_free_bits_of_what_does_not_factorise_are_refused_with_the_reason(
+    tmp_path: Path, part: dict[str, Any], said: str
+) -> None:
+    model = vaezoo.create("vae", input_shape=SHAPE, latent_dim=D, free_bits=0.5, **part)
+    with pytest.raises(vaezoo.OptionError, match=said):
+        loss_of(model, model(images(B)))
+    with pytest.raises(vaezoo.OptionError, match=said):  # before anything is written
+        vaezoo.fit(model, images(), steps=2, out=tmp_path / "run", **QUICK)
+    assert not (tmp_path / "run").exists()

@@ -59,7 +59,10 @@ def _hint(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 
 def check_model(model: VAE, data: Data) -> None:
-    """Raise DataError unless the model makes a whole Trace of two of the examples."""
+    """Raise DataError unless the model makes a whole Trace of two of the examples.
+
+    Raises OptionError for a model that its objective cannot score.
+    """
     index = torch.arange(min(2, len(data.train)), device=data.train.device)
     x, y = data.train.examples(index)
     x = to_float(x).to(model.device, model.dtype)
@@ -84,6 +87,7 @@ def check_model(model: VAE, data: Data) -> None:
             f"(1, 2): wrap the encoder's and the decoder's distributions in "
             f"torch.distributions.Independent over the dimensions of one event"
         )
+    model.objective.check(trace)
 
 
 def _check_labels(num_classes: int, y: torch.Tensor | None, what: str) -> None:

@@ -100,6 +100,12 @@ class Objective(nn.Module, ABC):
         learnable = [*model.parameters(), *self.parameters(recurse=False)]
         return (Phase("elbo", self.loss, learnable),)
 
+    def check(self, trace: Trace) -> None:
+        """Raise OptionError for a model whose traces it cannot score. Default: takes all.
+
+        Asked once, before a run begins, with a trace of two examples.
+        """
+
     def prepare(self, batch: Batch, num_examples: int) -> None:
         """Once, eagerly, before the first step. Default: nothing."""
 
@@ -112,8 +118,8 @@ class ELBO(Objective):
 
     free_bits: λ, in nats; if positive, Σ_j max(λ, mean KL_j) over all latent dimensions j takes
     the KL's place in the loss, but in no figure (Kingma et al. 2016, eq. 15). The mean is the
-    batch's, so it couples the batch. Raises ValueError for one that is negative; ``score``
-    raises OptionError where the KL is no sum over dimensions.
+    batch's, so it couples the batch. Raises ValueError for one that is negative; ``check`` and
+    ``score`` raise OptionError where the KL is no sum over dimensions.
     """
 
     def __init__(
@@ -134,6 +140,10 @@ class ELBO(Objective):
         """What the loss adds to -log p(x|z): (K, B), (B,), or () if it couples the batch."""
         kl = floored_kl(trace, self.free_bits) if self.free_bits else trace.kl
         return weights["beta"] * kl
+
+    def check(self, trace: Trace) -> None:
+        if self.free_bits:
+            floored_kl(trace, self.free_bits)
 
     def score(self, trace: Trace, weights: Weights) -> Terms:
         loss = -trace.log_px + self.regularizer(trace, weights)

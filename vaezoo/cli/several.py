@@ -14,6 +14,7 @@ from vaezoo import pictures
 from vaezoo.cli import data_flags, defaults
 from vaezoo.cli.arguments import wants_help
 from vaezoo.cli.evaluate import ERROR, UNITS, error, made_on, measured, number
+from vaezoo.cli.model_flags import RIVALS
 from vaezoo.cli.plan import COMMAND, RUNS, Plan, make_plan, run_name
 from vaezoo.cli.tables import line, table
 from vaezoo.cli.train import check_folder, figures_of, finish
@@ -94,11 +95,12 @@ def _settings(plan: Plan) -> dict[str, Any]:
     """What must be the same of all: how they are trained, and their sizes, as far as they say."""
     config = plan.model().config
     assert config is not None
-    sizes = {**config.shared, **config.parts}
-    return {
-        **asdict(plan.resolved()),
-        **{name: sizes[name] for name in defaults.SIZES if name in sizes},
-    }
+    settings = asdict(plan.resolved())
+    if latents := {name: config.shared[name] for name in RIVALS if name in config.shared}:
+        settings["latents"] = latents
+    if "network" in config.parts:
+        settings["network"] = config.parts["network"]
+    return settings
 
 
 def _show(figures: Mapping[str, Mapping[str, Any]], models: Mapping[str, VAE]) -> None:
