@@ -13,7 +13,6 @@ from cli_helpers import SMALL
 
 from vaezoo.training.run_folder import RunFolder
 
-
 DAMAGED = '{"model": {}, "data": {}, "training": {}, "overrides": 3}'
 
 
