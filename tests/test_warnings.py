@@ -17,7 +17,7 @@ from training_helpers import QUICK, SHAPE, images, small
 import vaezoo
 from vaezoo.data import TensorSource, as_data
 from vaezoo.training import diagnosis
-from vaezoo.training.diagnosis import diagnose, latent_use, skipped_steps
+from vaezoo.training.diagnosis import diagnose, latent_use, lost_validations, skipped_steps
 
 ENOUGH = [{"split": "train", "step": 600, "skipped": 0.0}]
 D = 3
@@ -180,6 +180,15 @@ def test_skipped_steps_are_counted_over_the_whole_run() -> None:
     two_phases = [{"skipped/elbo": 1.0, "skipped/critic": 4.0}] * 2
     assert skipped_steps(two_phases, 20)[0].startswith("8 of 20 training steps")
     assert skipped_steps([{"skipped": 0.0}], 20) == []
+
+
+def test_validations_that_are_not_finite_are_counted() -> None:
+    losses = [3.0, float("nan"), None, float("inf")]
+    records: list[dict[str, Any]] = [{"split": "validation", "loss": loss} for loss in losses]
+    (warning,) = lost_validations([*records, {"split": "train", "loss": float("nan")}])
+    assert warning.startswith("3 of 4 validations gave a loss that is not finite")
+    assert "lower learning_rate" in warning
+    assert lost_validations(records[:1]) == []
 
 
 # In a run.

@@ -206,6 +206,17 @@ def test_corrupt_files_are_refused_or_skipped(tmp_path: Path) -> None:
         assert read_for(model, tmp_path, corrupt="skip").names == ("b.png",)
 
 
+def test_what_training_skipped_is_skipped_again(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv")
+    path.write_text(path.read_text() + "1,,2\n")
+    with pytest.warns(DataWarning, match="1 of 31 rows"):
+        model = trained({"path": path, "corrupt": "skip"})
+    with pytest.warns(DataWarning, match="1 of 31 rows"):
+        assert len(read_for(model, path)) == 30
+    with pytest.raises(DataError, match="column 'b' holds nothing"):
+        read_for(model, path, corrupt="refuse")
+
+
 def test_what_is_not_there_or_not_read_is_said(tmp_path: Path) -> None:
     model = vaezoo.create("vae", input_shape=(3, 12, 10), latent_dim=2)
     with pytest.raises(DataError, match="no file or folder 'no-such'"):

@@ -75,7 +75,6 @@ def decode(
     files: Sequence[File],
     preprocessing: ImagePreprocessing,
     *,
-    corrupt: Corrupt = "refuse",
     memory: float = MEMORY,
 ) -> tuple[Tensor, Results[None]]:
     """The pixels of all files that can be read: (N, C, H, W) uint8.
@@ -96,7 +95,7 @@ def decode(
     def put(i: int) -> None:
         pixels[i] = read(files[i].path, preprocessing)
 
-    results = each(put, files, corrupt=corrupt, what="reading images")
+    results = each(put, files, corrupt=preprocessing.corrupt, what="reading images")
     kept = x if not results.faults else x[torch.tensor([*results.good], dtype=torch.int64)]
     return kept, results
 

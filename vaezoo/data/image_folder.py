@@ -76,23 +76,22 @@ def image_folder(options: ImageFolderOptions, root: Path | None) -> Data:
         mode=_mode(options, looks),
         resize=options.resize,
         classes=_classes(files) if options.labels else (),
+        corrupt=options.corrupt,
     )
-    x, read = decode(files, preprocessing, corrupt=options.corrupt, memory=options.memory)
+    x, read = decode(files, preprocessing, memory=options.memory)
     faults += read.faults
     files = [files[i] for i in read.good]
     warn_of_skipped(faults, len(files) + len(faults), f"images in {path}")
     return _data(options, files, x, preprocessing, skipped=len(faults))
 
 
-def read_images(
-    path: Path, preprocessing: ImagePreprocessing, *, labels: bool, corrupt: Corrupt = "refuse"
-) -> TensorSource:
+def read_images(path: Path, preprocessing: ImagePreprocessing, *, labels: bool) -> TensorSource:
     """Other images, a folder or one file, brought to the same size and mode; named by file.
 
     labels: whether sub-folders are the classes of the preprocessing. Raises DataError.
     """
     files = list_files(path)
-    x, read = decode(files, preprocessing, corrupt=corrupt)
+    x, read = decode(files, preprocessing)
     warn_of_skipped(read.faults, len(files), f"images in {path}")
     files = [files[i] for i in read.good]
     classes = preprocessing.classes

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from vaezoo.data.files import Corrupt
 from vaezoo.errors import OptionError, did_you_mean
 from vaezoo.options import build, to_json
 
@@ -29,6 +30,8 @@ class ImagePreprocessing:
     """How other shapes are brought to this one."""
     classes: tuple[str, ...] = ()
     """The sub-folders that labels 0, 1, ... stand for."""
+    corrupt: Corrupt = "refuse"
+    """What to do with files that cannot be read."""
 
     def __post_init__(self) -> None:
         if min(self.image_size) < 1:
@@ -70,6 +73,8 @@ class TablePreprocessing:
     """What labels 0, 1, ... are called there."""
     header: bool = True
     """Whether the file's first line names the columns."""
+    corrupt: Corrupt = "refuse"
+    """What to do with rows that hold other things than numbers."""
 
     def __post_init__(self) -> None:
         if not len(self.columns) == len(self.mean) == len(self.std) > 0:

@@ -6,6 +6,7 @@ How they were read is the model's ``preprocessing``, which is saved with its wei
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from vaezoo.data.pixels import SUFFIXES
 from vaezoo.data.preprocessing import ArrayPreprocessing, ImagePreprocessing, TablePreprocessing
 from vaezoo.data.source import TensorSource
 from vaezoo.data.splits import Data, as_data, choice_of, named_splits
-from vaezoo.data.table import read_table
+from vaezoo.data.table import as_it_is, read_table
 from vaezoo.errors import DataError
 from vaezoo.registry.paths import chosen_dataset, reader
 
@@ -30,7 +31,7 @@ OWN = ("image-folder", "array", "csv")
 
 
 def read_for(
-    model: VAE, path: str | os.PathLike[str], *, corrupt: Corrupt = "refuse"
+    model: VAE, path: str | os.PathLike[str], *, corrupt: Corrupt | None = None
 ) -> TensorSource:
     """All examples of a file or folder, read as the model's training data were.
 
@@ -39,8 +40,8 @@ def read_for(
     trained on other data takes images in its own shape, and numbers as they are. Labels are read
     for a model that takes them. ``names`` of the result says which file or line an example is.
 
-    corrupt: "skip" leaves out images and rows that cannot be read, with a warning. Raises
-    DataError.
+    corrupt: "skip" leaves out images and rows that cannot be read, with a warning; default, as
+    the training data were read. Raises DataError.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -53,13 +54,15 @@ def read_for(
     how = model.preprocessing
     if kind == "image-folder":
         images = _images(shape, how)
-        source = read_images(path, images, labels=labels, corrupt=corrupt)
+        images = replace(images, corrupt=corrupt or images.corrupt)
+        source = read_images(path, images, labels=labels)
     elif kind == "array":
         arrays = how if isinstance(how, ArrayPreprocessing) else None
         source = read_arrays(path, arrays, shape=shape, labels=labels)
     elif kind == "csv":
-        table = how if isinstance(how, TablePreprocessing) else None
-        source = read_table(path, table, labels=labels, corrupt=corrupt)
+        table = how if isinstance(how, TablePreprocessing) else as_it_is(path)
+        table = replace(table, corrupt=corrupt or table.corrupt)
+        source = read_table(path, table, labels=labels)
     else:
         raise DataError(f"{path} is read as a whole, by the dataset {kind!r}: see as_data")
     if source.shape != shape:

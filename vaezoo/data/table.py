@@ -71,6 +71,7 @@ def csv(options: CsvOptions, root: Path | None) -> Data:
         label=options.label,
         classes=classes,
         header=lay.header,
+        corrupt=options.corrupt,
         **_statistics(cells.values[places["train"][0].numpy()], columns, options.standardize),
     )
     source = source_of(path, cells, preprocessing)
@@ -97,25 +98,22 @@ def source_of(path: Path, cells: Cells, preprocessing: TablePreprocessing) -> Te
         raise DataError(f"{path}: {error}") from error
 
 
-def read_table(
-    path: Path,
-    preprocessing: TablePreprocessing | None,
-    *,
-    labels: bool,
-    corrupt: Corrupt = "refuse",
-) -> TensorSource:
+def read_table(path: Path, preprocessing: TablePreprocessing, *, labels: bool) -> TensorSource:
     """Another file with the columns of the first, in any order; others may stand beside them.
 
-    labels: read those too, if the file has them. Without a preprocessing, all columns as they
-    are. Raises DataError.
+    labels: read those too, if the file has them. Raises DataError.
     """
-    lay = layout(path, header=None if preprocessing is None else preprocessing.header)
-    if preprocessing is None:
-        zero, one = (0.0,) * len(lay.columns), (1.0,) * len(lay.columns)
-        preprocessing = TablePreprocessing(columns=lay.columns, mean=zero, std=one)
+    lay = layout(path, header=preprocessing.header)
     label = preprocessing.label if labels and preprocessing.label in lay.columns else None
-    columns = preprocessing.columns
-    return source_of(path, _read(path, lay, columns, label, corrupt), preprocessing)
+    cells = _read(path, lay, preprocessing.columns, label, preprocessing.corrupt)
+    return source_of(path, cells, preprocessing)
+
+
+def as_it_is(path: Path) -> TablePreprocessing:
+    """All columns of a file, not standardized. Raises DataError."""
+    lay = layout(path)
+    zero, one = (0.0,) * len(lay.columns), (1.0,) * len(lay.columns)
+    return TablePreprocessing(columns=lay.columns, mean=zero, std=one, header=lay.header)
 
 
 def _read(

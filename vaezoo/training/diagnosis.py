@@ -5,6 +5,7 @@ B batch, D numbers in one z.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,7 @@ def diagnose(
     source = data.train if data.validation is None else data.validation
     return [
         *skipped_steps(training, step),
+        *lost_validations(records),
         *unused_latents(model, source, binarization, step),
     ]
 
@@ -63,6 +65,19 @@ def skipped_steps(records: Iterable[Mapping[str, Any]], steps: int) -> list[str]
     return [
         f"{skipped:,.0f} of {steps:,} training steps were skipped because their gradients were "
         f"not finite: lower learning_rate, or set clip_norm"
+    ]
+
+
+def lost_validations(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A warning if validation gave figures that are not finite, of weights that themselves are."""
+    losses = [record.get("loss") for record in records if record["split"] == "validation"]
+    lost = sum(loss is None or not math.isfinite(loss) for loss in losses)  # None: read from JSON
+    if not lost:
+        return []
+    return [
+        f"{lost} of {len(losses)} validations gave a loss that is not finite, so their weights "
+        f"were passed over: lower learning_rate, or set clip_norm; look for examples far from "
+        f"the others"
     ]
 
 
