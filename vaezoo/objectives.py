@@ -134,7 +134,8 @@ class ELBO(Objective):
         if free_bits < 0:
             raise ValueError(f"free_bits must not be negative, but is {free_bits}")
         self.free_bits = free_bits
-        self.per_example = free_bits == 0
+        if free_bits:
+            self.per_example = False
 
     def regularizer(self, trace: Trace, weights: Weights) -> Tensor:
         """What the loss adds to -log p(x|z): (K, B), (B,), or () if it couples the batch."""
