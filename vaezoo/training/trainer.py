@@ -132,7 +132,8 @@ class Trainer:
                 records=history.records,
             )
         # Last: their file says that the run is finished.
-        folder.write_figures({**figures, "warnings": history.warnings})
+        told = {"warnings": history.warnings} if history.warnings else {}
+        folder.write_figures({**figures, **told})
 
     def _run(
         self,
