@@ -21,12 +21,14 @@ if TYPE_CHECKING:
         OptionError,
         PluginWarning,
         RunError,
+        TrainingWarning,
         UnknownComponentError,
         UnknownVariantError,
         VaezooError,
     )
     from vaezoo.evaluation import evaluate
     from vaezoo.model import VAE
+    from vaezoo.networks.own import wrap
     from vaezoo.objectives import ELBO, Objective, Phase, Terms
     from vaezoo.parts import (
         Borrowed,
@@ -85,6 +87,7 @@ __all__ = [
     "Trace",
     "Trainer",
     "TrainingConfig",
+    "TrainingWarning",
     "UnknownComponentError",
     "UnknownVariantError",
     "VaezooError",
@@ -107,6 +110,7 @@ __all__ = [
     "save",
     "schedules",
     "testing",
+    "wrap",
 ]
 
 _MODULES = {
@@ -121,12 +125,14 @@ _MODULES = {
         "OptionError",
         "PluginWarning",
         "RunError",
+        "TrainingWarning",
         "UnknownComponentError",
         "UnknownVariantError",
         "VaezooError",
     ),
     "vaezoo.evaluation": ("evaluate",),
     "vaezoo.model": ("VAE",),
+    "vaezoo.networks.own": ("wrap",),
     "vaezoo.objectives": ("ELBO", "Objective", "Phase", "Terms"),
     "vaezoo.parts": (
         "Borrowed",

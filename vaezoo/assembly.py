@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from math import prod
+from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from vaezoo.errors import OptionError
 from vaezoo.heads import Head, PredictedSigma
 from vaezoo.networks.layers import Direction
+from vaezoo.networks.own import Wrapped, takes
 from vaezoo.options import build, options_class, to_json
 from vaezoo.parts import Folded, NetworkDecoder, NetworkEncoder
 from vaezoo.registry import lookup
@@ -21,6 +23,8 @@ Component = str | Mapping[str, Any] | Any
 """A component by name, by name and options ``{"name": "mlp", "hidden": [400]}``, or by an
 instance of its options class."""
 
+LATENT_DIM = 16  # unless the caller chose it, or a shape
+
 
 @dataclass(frozen=True, kw_only=True)
 class SharedOptions:
@@ -28,8 +32,11 @@ class SharedOptions:
 
     input_shape: tuple[int, ...] = (1, 28, 28)
     """Shape of one example: (C, H, W) for images, (D,) for vectors."""
-    latent_dim: int = 16
-    """How many numbers one z holds."""
+    latent_dim: int | None = None
+    """How many numbers one z holds. Default: 16."""
+    latent_shape: tuple[int, ...] | None = None
+    """Shape of one z instead of latent_dim, such as (4, 8, 8): channels, height and width of a
+    spatial code, which network resnet makes without a dense layer."""
     num_classes: int | None = None
     """How many labels there are, for models that are conditioned on them."""
     network: str | None = None
@@ -42,8 +49,16 @@ class SharedOptions:
     def __post_init__(self) -> None:
         if not self.input_shape or any(size < 1 for size in self.input_shape):
             raise ValueError(f"input_shape must be (C, H, W) or (D,), not {self.input_shape!r}")
-        if self.latent_dim < 1:
+        if self.latent_dim is not None and self.latent_dim < 1:
             raise ValueError(f"latent_dim must be positive, not {self.latent_dim}")
+        if self.latent_shape is not None:
+            if self.latent_dim is not None:
+                raise ValueError("give latent_dim or latent_shape, not both")
+            if not self.latent_shape or any(size < 1 for size in self.latent_shape):
+                raise ValueError(
+                    f"latent_shape must hold positive sizes, as in (4, 8, 8), not "
+                    f"{self.latent_shape!r}"
+                )
         if self.num_classes is not None and self.num_classes < 2:
             raise ValueError(f"num_classes must be at least 2, not {self.num_classes}")
 
@@ -69,7 +84,7 @@ class ModelConfig:
     variant: str
     options: Mapping[str, Any]
     shared: Mapping[str, Any]
-    """input_shape, latent_dim, and num_classes where it is used."""
+    """input_shape, latent_dim or latent_shape, and num_classes where it is used."""
     parts: Mapping[str, Any]
     """network, likelihood, prior: name and options; None for a module of the user's own."""
     plugin: Mapping[str, str]
@@ -107,10 +122,19 @@ class Parts:
         return self._shared.input_shape
 
     @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """The shape of one z: (latent_dim,) unless the caller chose another."""
+        if (shape := self._shared.latent_shape) is not None:
+            self._numbers["latent_shape"] = list(shape)
+            return shape
+        dim = self._shared.latent_dim
+        self._numbers["latent_dim"] = LATENT_DIM if dim is None else dim
+        return (self._numbers["latent_dim"],)
+
+    @property
     def latent_dim(self) -> int:
         """How many numbers one z holds."""
-        self._numbers["latent_dim"] = self._shared.latent_dim
-        return self._shared.latent_dim
+        return prod(self.latent_shape)
 
     @property
     def num_classes(self) -> int:
@@ -123,25 +147,27 @@ class Parts:
         self._numbers["num_classes"] = self._classes
         return self._classes
 
-    def encoder(self, *, conditional: bool = False) -> nn.Module:
-        """q(z|x), or q(z|x,y) if conditional: a diagonal normal."""
-        if (module := self._module("encoder")) is not None:
-            return module
-        head = PredictedSigma((self.latent_dim,))
-        classes = self.num_classes if conditional else None
-        network = self.network(
-            self.input_shape, head.input_shape, context_dim=classes or 0, direction="down"
+    def encoder(self, *, conditional: bool = False, head: Head | None = None) -> nn.Module:
+        """q(z|x), or q(z|x,y) if conditional: a diagonal normal, unless ``head`` makes another."""
+        own = self._module("encoder")
+        if own is not None and not isinstance(own, Wrapped):
+            return own
+        head = PredictedSigma(self.latent_shape) if head is None else head
+        network, classes = self._network_of(
+            "encoder", own, self.input_shape, head.input_shape, conditional
         )
-        return NetworkEncoder(network, head, num_classes=classes)
+        return NetworkEncoder(network, head, num_classes=classes, features=self._features())
 
-    def decoder(self, *, conditional: bool = False) -> nn.Module:
-        """p(x|z), or p(x|z,y) if conditional."""
-        if (module := self._module("decoder")) is not None:
-            return module
-        head = self.head()
-        classes = self.num_classes if conditional else None
-        network = self.network(
-            (self.latent_dim,), head.input_shape, context_dim=classes or 0, direction="up"
+    def decoder(
+        self, *, conditional: bool = False, likelihood: Component | None = None
+    ) -> nn.Module:
+        """p(x|z), or p(x|z,y) if conditional. likelihood: as in ``head``."""
+        own = self._module("decoder")
+        if own is not None and not isinstance(own, Wrapped):
+            return own
+        head = self.head(likelihood=likelihood)
+        network, classes = self._network_of(
+            "decoder", own, self.latent_shape, head.input_shape, conditional
         )
         return NetworkDecoder(network, head, num_classes=classes)
 
@@ -171,11 +197,50 @@ class Parts:
         )
         return Folded(network, event_ndim=len(input_shape))
 
-    def head(self, event_shape: tuple[int, ...] | None = None) -> Head:
-        """The head of the chosen likelihood, over examples unless told otherwise."""
-        default = "bernoulli" if len(self.input_shape) == 3 else "gaussian"
+    def head(
+        self, event_shape: tuple[int, ...] | None = None, *, likelihood: Component | None = None
+    ) -> Head:
+        """The head of the chosen likelihood, over examples unless told otherwise.
+
+        likelihood: the variant's default, where it is another than all variants'.
+        """
+        default = likelihood or self._default_likelihood
         choice = self._component("likelihood", LikelihoodSpec, default)
         return choice(event_shape or self.input_shape)  # type: ignore[no-any-return]
+
+    @property
+    def _default_likelihood(self) -> str:
+        return "bernoulli" if len(self.input_shape) == 3 else "gaussian"
+
+    def _features(self) -> Callable[[Tensor], Tensor]:
+        """How the likelihood would have an encoder see x."""
+        decoder = self._chosen.get("decoder")
+        if decoder is None or isinstance(decoder, Wrapped):
+            likelihood = self._chosen.get("likelihood", self._default_likelihood)
+            head = choose(LikelihoodSpec, likelihood)(self.input_shape)
+        else:
+            head = getattr(decoder, "head", None)
+        return head.features if isinstance(head, Head) else Head.features
+
+    def _network_of(
+        self,
+        slot: Literal["encoder", "decoder"],
+        own: Wrapped | None,
+        input_shape: tuple[int, ...],
+        output_shape: tuple[int, ...],
+        conditional: bool,
+    ) -> tuple[Folded, int | None]:
+        """The user's own network if there is one, else the chosen kind; with how many labels."""
+        conditional = conditional and (own is None or own.takes_labels())
+        classes = self.num_classes if conditional else None
+        if own is not None:
+            network = own.fitted(slot, input_shape, output_shape, classes or 0)
+            return Folded(network, event_ndim=len(input_shape)), classes
+        direction: Direction = "down" if slot == "encoder" else "up"
+        return (
+            self.network(input_shape, output_shape, context_dim=classes or 0, direction=direction),
+            classes,
+        )
 
     def _module(self, name: str) -> nn.Module | None:
         module = self._chosen.get(name)
@@ -183,8 +248,15 @@ class Parts:
             return None
         if not isinstance(module, nn.Module):
             raise OptionError(
-                f"{name} must be a module that returns a distribution, not {module!r}; "
-                f"choose a network by its name with network=..."
+                f"{name} must be a module, not {module!r}; choose a network by its name with "
+                f"network=..."
+            )
+        if not takes(module, 2):
+            argument = "x" if name == "encoder" else "z"
+            raise OptionError(
+                f"{name} must be a module that is called with ({argument}, y) and returns a "
+                f"torch Distribution, and {type(module).__name__} takes no second argument: a "
+                f"network that returns tensors is passed as {name}=vaezoo.wrap(network)"
             )
         self._used[name] = None
         return module
@@ -197,8 +269,9 @@ class Parts:
     def finish(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The numbers and parts that were used. Raises OptionError for what was not."""
         unused = [name for name in self._chosen if name not in self._used]
-        if self._shared.num_classes is not None and "num_classes" not in self._numbers:
-            unused.append("num_classes")
+        for name in ("num_classes", "latent_shape"):
+            if getattr(self._shared, name) is not None and name not in self._numbers:
+                unused.append(name)
         if unused:
             raise OptionError(
                 f"{self._owner} makes no use of {', '.join(sorted(unused))} here: leave it out"
@@ -225,8 +298,11 @@ def choose(kind: type[Spec], value: Component) -> Choice:
         for spec, _ in lookup.specs(kind):
             if not spec.missing() and options_class(lookup.recipe(spec)) is type(value):
                 return Choice(spec, build(type(value), _fields(value), spec.name))
+    found = type(value).__name__ if isinstance(value, nn.Module) else repr(value)
+    own = " Networks of your own go into encoder=vaezoo.wrap(...) and decoder=vaezoo.wrap(...)."
     raise OptionError(
-        f"a {kind.kind} is chosen by name or by its options, not by {value!r}. "
+        f"a {kind.kind} is chosen by name or by its options, not by {found}."
+        f"{own if isinstance(value, nn.Module) and kind is NetworkSpec else ''} "
         f"Available: {', '.join(lookup.names(kind))}."
     )
 

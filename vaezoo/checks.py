@@ -59,7 +59,10 @@ def _hint(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 
 def check_model(model: VAE, data: Data) -> None:
-    """Raise DataError unless the model makes a whole Trace of two of the examples."""
+    """Raise DataError unless the model makes a whole Trace of two of the examples.
+
+    Raises OptionError for a model that its objective cannot score.
+    """
     index = torch.arange(min(2, len(data.train)), device=data.train.device)
     x, y = data.train.examples(index)
     x = to_float(x).to(model.device, model.dtype)
@@ -75,7 +78,8 @@ def check_model(model: VAE, data: Data) -> None:
         raise DataError(
             f"the model fails on these examples ({type(error).__name__}: {reason}). An encoder "
             f"maps (x, y) and a decoder (z, y) to a torch Distribution, Independent over the "
-            f"dimensions of one event; their sizes must agree with each other and with latent_dim"
+            f"dimensions of one event; their sizes must agree with each other and with "
+            f"latent_dim; a network that returns tensors is passed to create by vaezoo.wrap"
         ) from error
     if shapes != {(1, len(x))}:
         raise DataError(
@@ -83,6 +87,7 @@ def check_model(model: VAE, data: Data) -> None:
             f"(1, 2): wrap the encoder's and the decoder's distributions in "
             f"torch.distributions.Independent over the dimensions of one event"
         )
+    model.objective.check(trace)
 
 
 def _check_labels(num_classes: int, y: torch.Tensor | None, what: str) -> None:

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaezoo.batch import Batch
-from vaezoo.errors import DataError, NoBoundError
+from vaezoo.errors import DataError, NoBoundError, OptionError, did_you_mean
 from vaezoo.inference import chunks, inference, seeded
+from vaezoo.interpolation import PATHS, Mode
 from vaezoo.objectives import ELBO, Objective
 from vaezoo.parts import Borrowed, Decoder
 from vaezoo.trace import Bound, Site, Trace
@@ -50,6 +51,8 @@ class VAE(nn.Module):
         self.prior = prior
         self.bound: Bound = bound
         self.config: ModelConfig | None = None
+        self.prepared = False  # whether training has begun, here or before it was loaded
+        self.origin: str | None = None  # the file that it was loaded from
         self.preprocessing: Preprocessing | None = None
         """How files become what the model takes, if it was trained on files."""
         self._objective = Borrowed(objective if objective is not None else ELBO())
@@ -129,7 +132,7 @@ class VAE(nn.Module):
 
     @inference
     def embed(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The posterior mean: (B, D), deterministic."""
+        """The posterior mean, flat: (B, D), deterministic."""
         x, y = self._checked(x, y)
         return torch.cat([self.encoder(*c).mean.flatten(1) for c in chunks(x, y)])
 
@@ -154,15 +157,29 @@ class VAE(nn.Module):
 
     @inference
     def interpolate(
-        self, a: Tensor, b: Tensor, steps: int = 11, y: Tensor | None = None
+        self,
+        a: Tensor,
+        b: Tensor,
+        steps: int = 11,
+        y: Tensor | None = None,
+        *,
+        mode: Mode = "linear",
     ) -> Tensor:
-        """Decoded means along the line between two examples' codes: (B, steps, *input_shape)."""
+        """Decoded means on the path between two examples' codes: (B, steps, *input_shape).
+
+        a, b (B, *input_shape); y (B,), which both examples of a pair are given. mode: "linear",
+        or "spherical" (White 2016), which turns about the origin, where N(0, I) has its mean:
+        see ``vaezoo.interpolation``. Raises OptionError for another mode.
+        """
+        if mode not in PATHS:
+            raise OptionError(f"no interpolation {mode!r}.{did_you_mean(mode, PATHS)}")
         if len(a) != len(b):
             raise DataError(f"a and b must hold as many examples, not {len(a)} and {len(b)}")
+        if steps < 2:
+            raise DataError(f"an interpolation needs at least its 2 ends as steps, not {steps}")
         start, end = (self.encoder(*self._checked(x, y)).mean for x in (a, b))
         t = torch.linspace(0, 1, steps, device=start.device, dtype=start.dtype)
-        t = t.view(-1, *[1] * start.ndim)
-        z = (1 - t) * start + t * end  # (steps, B, *latent)
+        z = PATHS[mode](start, end, t)  # (steps, B, *latent)
         return self.decoder(z, self._labels(y, len(a))).mean.transpose(0, 1)  # type: ignore[no-any-return]
 
     @inference
@@ -178,6 +195,7 @@ class VAE(nn.Module):
         """Decoded means as one latent at a time goes from -limit to limit around x's code.
 
         x (1, *input_shape), y (1,) -> (len(dims), steps, *input_shape); dims None means all.
+        Those of a spatial code are counted as ``embed`` has them, flat.
         """
         x, y = self._checked(x, y)
         if len(x) != 1:

@@ -24,7 +24,8 @@ def model_card(model: VAE, config: Mapping[str, Any], figures: Mapping[str, floa
         rows.append(("plugin", f"{plugin['distribution']} {plugin['version']}"))
     rows += [(name, f"{value:.4g}") for name, value in figures.items()]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    into = ", into=model" if config["variant"] is None else ""
+    own = config["variant"] is None or None in config["parts"].values()
+    into = ", into=model" if own else ""  # its modules are the author's own
     return f"""---
 library_name: vaezoo
 tags:
@@ -33,7 +34,7 @@ tags:
 ---
 # {variant}
 
-A variational autoencoder, trained and saved with vaezoo.
+Trained and saved with vaezoo, a zoo of variational autoencoders.
 
 | | |
 |---|---|

@@ -6,6 +6,7 @@ B batch, K importance samples; ``...`` any leading dimensions.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import torch
@@ -90,16 +91,28 @@ class Folded(nn.Module):
 
 
 class NetworkEncoder(Encoder):
-    """q(z|x,y) = head(network(x, one_hot(y)))."""
+    """q(z|x,y) = head(network(features(x), one_hot(y))).
 
-    def __init__(self, network: nn.Module, head: Head, *, num_classes: int | None = None) -> None:
+    features: how the network sees x, as the likelihood's head says; by default, as it is.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        head: Head,
+        *,
+        num_classes: int | None = None,
+        features: Callable[[Tensor], Tensor] = Head.features,
+    ) -> None:
         super().__init__()
         self.network = network
         self.head = head
         self.num_classes = num_classes
+        self.features = features
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Distribution:
-        return self.head(self.network(x, *one_hot(y, self.num_classes, "the encoder")))  # type: ignore[no-any-return]
+        context = one_hot(y, self.num_classes, "the encoder")
+        return self.head(self.network(self.features(x), *context))  # type: ignore[no-any-return]
 
 
 class NetworkDecoder(Decoder):

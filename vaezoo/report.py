@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+from PIL.Image import Image
 
 from vaezoo import pictures
-from vaezoo.data import Binarization, Data, Source, to_float
-from vaezoo.data.binarize import binarize
+from vaezoo.data import Binarization, Data
+from vaezoo.errors import VaezooError
 from vaezoo.evaluation import evaluate
-from vaezoo.inference import seeded
+from vaezoo.evaluation.columns import r_squared
+from vaezoo.evaluation.latents import site_figures
+from vaezoo.evaluation.plane import plane
 from vaezoo.model import VAE
+from vaezoo.shown import Shown, most_active, pairs, shown_split
 
-ROWS = 10  # latent dimensions that are traversed
+PAIRS = 5  # of examples, that are interpolated
 
 
 def measure(model: VAE, data: Data, binarization: Binarization) -> dict[str, Any]:
@@ -30,67 +33,111 @@ def draw(
     folder: Path,
     *,
     binarization: Binarization,
-    records: Sequence[dict[str, Any]] = (),
+    records: Sequence[Mapping[str, Any]] = (),
 ) -> list[Path]:
-    """Write all pictures that the model and its data allow to a folder; return their paths."""
+    """Write all pictures that the model and its data allow to a folder; return their paths.
+
+    The same model, data and records, the lines of a run's metrics, make the same bytes. A
+    picture that fails with one of vaezoo's errors is left out with a warning that says why.
+    """
+    split = shown_split(data)[0]
+    shown = Shown(model=model, data=data, split=split, binarization=binarization, records=records)
     written = []
-    if records:
-        caption = f"Training: means over the data in nats, train and validation ({data.title})"
-        curve = pictures.training_curve(records, caption=caption)
-        written.append(pictures.save_png(curve, folder / "training_curve.png"))
-    if len(data.input_shape) != 3 or data.input_shape[0] not in (1, 3):
-        return written
-    split, source = shown_split(data)
-    x, y = examples(source, range(min(50, len(source))), binarization)
-    labels = y if model.num_classes is not None else None
-    of = described(data, split, binarization)
-    reconstructions = pictures.reconstructions(model, x, labels, of=of)
-    written.append(pictures.save_png(reconstructions, folder / "reconstructions.png"))
-    if model.num_classes is not None:
-        samples = pictures.class_samples(model, classes=data.classes)
-    else:
-        samples = pictures.samples(model)
-    written.append(pictures.save_png(samples, folder / "samples.png"))
-    one = None if labels is None else labels[:1]
-    dims = most_active(model, source, binarization)
-    traversals = pictures.traversals(model, x[:1], one, dims=dims)
-    written.append(pictures.save_png(traversals, folder / "traversals.png"))
+    for name, picture in PICTURES.items():
+        try:
+            image = picture(shown)
+        except VaezooError as error:
+            warnings.warn(f"{name}.png is left out: {error}", UserWarning, stacklevel=2)
+            continue
+        if image is not None:
+            written.append(pictures.save_png(image, folder / f"{name}.png"))
     return written
 
 
-def shown_split(data: Data) -> tuple[str, Source]:
-    """The split that figures and pictures are made of: test, else validation, else train."""
-    splits = data.splits()
-    name = next(name for name in ("test", "validation", "train") if name in splits)
-    return name, splits[name]
+def _training_curve(shown: Shown) -> Image | None:
+    if not shown.records:
+        return None
+    which = f"train and validation ({shown.data.title})"
+    caption = f"Training: means over the data in nats, {which}"
+    return pictures.training_curve(shown.records, caption=caption)
 
 
-def examples(
-    source: Source, index: Sequence[int], binarization: Binarization
-) -> tuple[Tensor, Tensor | None]:
-    """Examples of a split as a model takes them; dynamic binarization is drawn once."""
-    places = torch.tensor(index, device=source.device)
-    x, y = source.examples(places)
-    return binarize(to_float(x), _once(binarization), index=places, seed=0), y
+def _reconstructions(shown: Shown) -> Image | None:
+    if not shown.images:
+        return None
+    x, y = shown.examples(range(min(50, len(shown.source))))
+    return pictures.reconstructions(shown.model, x, y, of=shown.of)
 
 
-def described(data: Data, split: str, binarization: Binarization) -> str:
-    """Which ``examples`` a picture shows, for its caption."""
-    kind = _once(binarization)
-    part = f", {split} split" if len(data.splits()) > 1 else ""
-    return data.title + part + ("" if kind == "none" else f", binarized ({kind})")
+def _columns(shown: Shown) -> Image | None:
+    if len(shown.data.input_shape) != 1:
+        return None
+    return pictures.column_chart(r_squared(shown.model, shown.batches()), of=shown.measured_on)
 
 
-def most_active(
-    model: VAE, source: Source, binarization: Binarization, n: int = ROWS
-) -> list[int]:
-    """The latent dimensions whose posterior mean varies most over the examples, in order."""
-    x, y = examples(source, range(min(500, len(source))), binarization)
-    with seeded(0, model.device):
-        means = model.embed(x, y if model.num_classes is not None else None)
-    order = means.var(0).argsort(descending=True)
-    return order[:n].tolist()
+def _samples(shown: Shown) -> Image | None:
+    if not shown.images:
+        return None
+    if shown.conditional:
+        return pictures.class_samples(shown.model, classes=shown.classes)
+    return pictures.samples(shown.model)
 
 
-def _once(binarization: Binarization) -> Binarization:
-    return "static" if binarization == "dynamic" else binarization
+def _traversals(shown: Shown) -> Image | None:
+    if not shown.images or shown.sites > 1:
+        return None
+    x, y = shown.examples([0])
+    dims = most_active(shown.model, shown.source, shown.binarization)
+    return pictures.traversals(shown.model, x, y, dims=dims, of=shown.of)
+
+
+def _interpolations(shown: Shown) -> Image | None:
+    if not shown.images or shown.sites > 1:
+        return None
+    chosen = pairs(shown.source, PAIRS, alike=shown.conditional)
+    if not chosen:  # one example, or none of a class that has two
+        return None
+    (a, y), (b, _) = (shown.examples(side) for side in zip(*chosen, strict=True))
+    return pictures.interpolations(shown.model, a, b, y, of=shown.of)
+
+
+def _manifold(shown: Shown) -> Image | None:
+    if not shown.images or shown.sites > 1 or shown.model.latent_dim != 2:
+        return None
+    label = 0 if shown.conditional else None
+    values, how = plane(shown.model, shown.codes, label=label, by_prior=shown.sites > 0)
+    name = shown.classes[0] if shown.classes else ""
+    return pictures.manifold(shown.model, values, label=label, class_name=name, how=how)
+
+
+def _codes(shown: Shown) -> Image | None:
+    classes = shown.data.classes
+    return pictures.latent_codes(shown.codes, shown.labels, classes=classes, of=shown.measured_on)
+
+
+def _factors(shown: Shown) -> Image | None:
+    if shown.factors is None:
+        return None
+    names, sizes, values = shown.factors
+    return pictures.factor_codes(shown.codes, values, names, sizes, of=shown.measured_on)
+
+
+def _kl(shown: Shown) -> Image | None:
+    if not shown.sites:
+        return None
+    return pictures.kl_chart(site_figures(shown.model, shown.batches()), of=shown.measured_on)
+
+
+PICTURES: Mapping[str, Callable[[Shown], Image | None]] = {
+    "training_curve": _training_curve,
+    "reconstructions": _reconstructions,
+    "columns": _columns,
+    "samples": _samples,
+    "traversals": _traversals,
+    "interpolations": _interpolations,
+    "manifold": _manifold,
+    "codes": _codes,
+    "factors": _factors,
+    "kl": _kl,
+}
+"""By file name, in the order to look at them; None where a picture has nothing to show."""

@@ -101,8 +101,20 @@ def load(path: str | Path, device: str | torch.device = "cpu", into: VAE | None 
     preprocessing = _preprocessing(config, file)
     model.to(device)
     model.load_state_dict(tensors)
+    model.prepared, model.origin = True, str(file)
     model.preprocessing = preprocessing
     return model.eval()
+
+
+def read_config(path: str | Path) -> ModelConfig:
+    """What a saved model was made from. Raises CheckpointError, as ``load`` does."""
+    file = find_weights(path)
+    try:
+        with safetensors.safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{file} is no readable safetensors file: {error}") from error
+    return parse_config(_config(metadata, file), file)
 
 
 def find_weights(path: str | Path) -> Path:
@@ -123,9 +135,13 @@ def _read(file: Path, device: str | torch.device) -> tuple[dict[str, Any], dict[
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{file} is no readable safetensors file: {error}") from error
+    return _config(metadata, file), tensors
+
+
+def _config(metadata: Mapping[str, str], file: Path) -> dict[str, Any]:
     if KEY not in metadata:
         raise CheckpointError(f"{file} was not written by vaezoo: its metadata lack {KEY!r}")
-    return parse_json(metadata[KEY], f"the metadata of {file}"), tensors
+    return parse_json(metadata[KEY], f"the metadata of {file}")
 
 
 def parse_json(text: str, where: str) -> dict[str, Any]:

@@ -19,7 +19,8 @@ def create(
     name: str,
     *,
     input_shape: tuple[int, ...] = (1, 28, 28),
-    latent_dim: int = 16,
+    latent_dim: int | None = None,
+    latent_shape: tuple[int, ...] | None = None,
     num_classes: int | None = None,
     network: Component | None = None,
     likelihood: Component | None = None,
@@ -41,11 +42,13 @@ def create(
     spec, plugin = lookup.find_with_plugin(VariantSpec, name)
     recipe = lookup.recipe(spec)
     own = build(options_class(recipe), options, name)
-    shared = build(
-        SharedOptions,
-        {"input_shape": input_shape, "latent_dim": latent_dim, "num_classes": num_classes},
-        name,
-    )
+    given = {
+        "input_shape": input_shape,
+        "latent_dim": latent_dim,
+        "latent_shape": latent_shape,
+        "num_classes": num_classes,
+    }
+    shared = build(SharedOptions, given, name)
     chosen = {
         "network": network,
         "likelihood": likelihood,

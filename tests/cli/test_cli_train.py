@@ -67,6 +67,8 @@ def test_flags_reach_the_model_and_its_parts(vaezoo):
         "hidden": [7, 5],
         "activation": "relu",
         "gated": True,
+        "norm": "none",
+        "dropout": 0.0,
     }
     assert model["parts"]["likelihood"]["sigma"] == "optimal"
 
@@ -79,6 +81,14 @@ def test_a_parts_options_without_its_name_are_those_of_the_default_part():
     assert (wide["hidden"], wide["channels"]) == ((7,), (3,))
     learned = ["cvae", "--data", "tiny", "--model.learned-prior"]
     assert "prior" not in planned(*learned)[1]
+
+
+def test_a_latent_shape_on_the_line_goes_before_a_latent_dim_of_the_preset():
+    line = ["--model.latent-shape", 4, 8, 8]
+    options = planned(*line)[1]
+    assert (options["latent_dim"], options["latent_shape"]) == (None, (4, 8, 8))
+    with pytest.raises(zoo.OptionError, match="not both"):
+        make_plan([*map(str, line), "--model.latent-dim", "3"]).model()
 
 
 def test_an_option_that_may_be_none_takes_none():
@@ -120,10 +130,10 @@ def test_the_default_run_has_its_preset_and_flags_go_over_it(monkeypatch):
 
     training, options = planned("vae")  # the same data: an epoch of them would take too long
     assert (training.steps, training.batch_size) == (77, 5)
-    assert options["latent_dim"] == 16
+    assert options["latent_dim"] is None
     training, options = planned("--data", "tiny")
     assert (training.steps, training.batch_size) == (None, None)
-    assert options["latent_dim"] == 16
+    assert options["latent_dim"] is None
 
 
 def test_the_default_run_fits_the_options_that_there_are():
@@ -185,7 +195,7 @@ def test_damaged_figures_are_told(vaezoo, trained, tmp_path, text):
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("vae --steps 4", "training.steps was 3 and now is 4"),
+        ("vae --steps 2", "training.steps was 3 and now is 2, and a run can only be made longer"),
         ("vae --learning-rate 1", "training.learning_rate"),
         ("vae --model.latent-dim 3", "model.shared.latent_dim was 2 and now is 3"),
         ("vae --model.network.hidden 3", "model.parts.network.hidden"),

@@ -129,6 +129,18 @@ def test_the_shapes_differ_clearly_even_at_the_smallest_scale() -> None:
         assert apart.min() > 0.15 * x[a].sum(-1).mean()
 
 
+def test_the_heart_has_a_notch_that_shows_at_every_scale() -> None:
+    for scale in range(6):
+        (heart,) = images([[2, scale, 0, 16, 16]])  # upright, its middle column the 33rd
+        rows = torch.arange(64)
+        top = {
+            column: int(rows[heart[:, column] > 0.5].min())
+            for column in range(24, 41)
+            if (heart[:, column] > 0.5).any()
+        }
+        assert top[32] - min(top.values()) >= 1 + scale * 0.4
+
+
 def test_edges_are_antialiased() -> None:
     x = images([[2, 5, 3, 16, 16]])
     grey = ((x > 0.02) & (x < 0.98)).sum()

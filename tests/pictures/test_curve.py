@@ -11,7 +11,8 @@ import pytest
 from vaezoo.errors import DataError
 from vaezoo.pictures import text, training_curve
 from vaezoo.pictures.axes import Axis, tick_labels, value_range
-from vaezoo.pictures.curve import COLORS, FRAME, collect
+from vaezoo.pictures.curve import COLORS, collect
+from vaezoo.pictures.panel import FRAME
 
 TRAIN, VALIDATION = COLORS["train"], COLORS["validation"]
 

@@ -11,6 +11,7 @@ import torch
 from vaezoo.errors import DataError
 from vaezoo.pictures import class_samples, reconstructions, samples, text, traversals
 from vaezoo.pictures import figures as figures_module
+from vaezoo.pictures.axes import even_labels
 
 GREY_OF = 1 / 255  # One step of a byte: images of one value can be told apart exactly.
 
@@ -200,10 +201,10 @@ def test_traversals_show_all_dimensions_or_say_that_they_are_the_first_16(monkey
 
 
 def test_column_labels_have_the_decimals_they_need():
-    values = figures_module._values
-    assert values(7, 3.0) == ["-3", "-2", "-1", "0", "1", "2", "3"]
-    assert values(11, 3.0)[:2] == ["-3.0", "-2.4"]
-    assert values(4, 1.0) == ["-1.00", "-0.33", "0.33", "1.00"]
+    assert even_labels(-3.0, 3.0, 7) == ["-3", "-2", "-1", "0", "1", "2", "3"]
+    assert even_labels(-3.0, 3.0, 11)[:2] == ["-3.0", "-2.4"]
+    assert even_labels(-1.0, 1.0, 4) == ["-1.00", "-0.33", "0.33", "1.00"]
+    assert even_labels(0.0, 1.0, 5) == ["0.00", "0.25", "0.50", "0.75", "1.00"]
 
 
 def test_an_empty_or_wrong_traversal_is_refused():

@@ -29,7 +29,7 @@ MOST = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """What all three take."""
+    """What all of them take."""
 
     path: ModelPath = ""
     """A run's folder, a model's folder, or a weights file."""
@@ -87,12 +87,12 @@ class Traverse(FromData):
 def sample(argv: Sequence[str]) -> None:
     """``vaezoo sample``."""
     asked = parse(Sample, argv, "sample", "Draw samples from a trained model's prior.")
-    _check_count("--n", asked.n)
+    check_count("--n", asked.n)
     check_seed(asked.seed)
-    _check_out(asked)
+    check_out(asked)
     from vaezoo import pictures
 
-    saved = _open(asked, "sample")
+    saved = open_model(asked, "sample")
     model, classes = saved.model, saved.model.num_classes
     name = "samples.png"
     if asked.label is not None:
@@ -108,75 +108,90 @@ def sample(argv: Sequence[str]) -> None:
         )
     else:
         image = pictures.samples(model, asked.n or N, seed=asked.seed)
-    _save(image, saved, asked, name)
+    save(image, saved, asked, name)
 
 
 def reconstruct(argv: Sequence[str]) -> None:
     """``vaezoo reconstruct``."""
     about = "Draw originals over what a trained model makes of them."
     asked = parse(Reconstruct, argv, "reconstruct", about)
-    _check_count("--n", asked.n)
-    _check_out(asked)
-    _check_data(asked)
+    check_count("--n", asked.n)
+    check_out(asked)
+    check_data(asked)
     from vaezoo import pictures
-    from vaezoo.report import described, shown_split
+    from vaezoo.shown import described, shown_split
 
-    saved = _open(asked, "reconstruct")
+    saved = open_model(asked, "reconstruct")
     data = saved.data(asked.data, asked.data_root)
     split, source = shown_split(data)
-    x, y = _examples(saved, source, range(min(asked.n, len(source))))
+    x, y = examples_for(saved, source, range(min(asked.n, len(source))))
     of = described(data, split, saved.binarization())
     image = pictures.reconstructions(saved.model, x, y, of=of)
-    _save(image, saved, asked, "reconstructions.png")
+    save(image, saved, asked, "reconstructions.png")
 
 
 def traverse(argv: Sequence[str]) -> None:
     """``vaezoo traverse``."""
     about = "Draw what moving one latent dimension at a time does to an example."
     asked = parse(Traverse, argv, "traverse", about)
-    _check_count("--steps", asked.steps)
-    _check_out(asked)
-    _check_data(asked)
+    check_count("--steps", asked.steps)
+    check_out(asked)
+    check_data(asked)
     from vaezoo import pictures
-    from vaezoo.report import most_active, shown_split
+    from vaezoo.shown import described, most_active, shown_split
 
-    saved = _open(asked, "traverse")
-    _, source = shown_split(saved.data(asked.data, asked.data_root))
+    saved = open_model(asked, "traverse")
+    data = saved.data(asked.data, asked.data_root)
+    split, source = shown_split(data)
     if not 0 <= asked.index < len(source):
         raise UsageError(f"--index must lie in 0..{len(source) - 1}, not {asked.index}")
-    x, y = _examples(saved, source, [asked.index])
+    x, y = examples_for(saved, source, [asked.index])
     dims = asked.dims or most_active(saved.model, source, saved.binarization())
-    image = pictures.traversals(saved.model, x, y, dims=dims, steps=asked.steps, limit=asked.limit)
-    _save(image, saved, asked, "traversals.png")
+    image = pictures.traversals(
+        saved.model,
+        x,
+        y,
+        dims=dims,
+        steps=asked.steps,
+        limit=asked.limit,
+        of=described(data, split, saved.binarization()),
+    )
+    save(image, saved, asked, "traversals.png")
 
 
-def _open(asked: Drawing, command: str) -> Saved:
+def open_model(asked: Drawing, command: str) -> Saved:
+    """The model that is asked for."""
     from vaezoo.cli.saved import open_saved
 
     return open_saved(asked.path, asked.device, command)
 
 
-def _check_data(asked: FromData) -> None:
+def check_data(asked: FromData) -> None:
+    """Raise UnknownComponentError for data of no known name, before torch is imported."""
     if asked.data:
         chosen_dataset(asked.data)
 
 
-def _check_count(flag: str, n: int | None) -> None:
+def check_count(flag: str, n: int | None) -> None:
+    """Raise UsageError for a number of images that makes no picture to look at."""
     if n is not None and not 1 <= n <= MOST:
         what = "at least 1" if n < 1 else f"at most {MOST:,}, for a picture that can be looked at"
         raise UsageError(f"{flag} must be {what}, not {n}")
 
 
-def _check_out(asked: Drawing) -> None:
+def check_out(asked: Drawing) -> None:
+    """Raise DataError unless the file to write is a picture's."""
     if asked.out is not None:
         from vaezoo.pictures import check_png
 
         check_png(asked.out)
 
 
-def _examples(saved: Saved, source: Source, index: Sequence[int]) -> tuple[Tensor, Tensor | None]:
+def examples_for(
+    saved: Saved, source: Source, index: Sequence[int]
+) -> tuple[Tensor, Tensor | None]:
     """Examples as the model was trained on them, and their labels if it takes any."""
-    from vaezoo.report import examples
+    from vaezoo.shown import examples
 
     x, y = examples(source, index, saved.binarization())
     return x, y if saved.model.num_classes is not None else None
@@ -205,7 +220,8 @@ def _class_names(saved: Saved) -> tuple[str, ...]:
     return names if len(names) == saved.model.num_classes else ()
 
 
-def _save(image: Image, saved: Saved, asked: Drawing, name: str) -> None:
+def save(image: Image, saved: Saved, asked: Drawing, name: str) -> None:
+    """Write a picture, and print where it is."""
     from vaezoo.pictures import save_png
 
     line(str(save_png(image, asked.out or saved.picture(name))))

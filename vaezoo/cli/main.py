@@ -25,10 +25,13 @@ COMMANDS = {
     "data": ("vaezoo.cli.data:data", "the data sets, and what one or a file of yours holds"),
     "check": ("vaezoo.cli.catalogue:check", "whether a variant keeps the rules of the zoo"),
     "train": ("vaezoo.cli.train:train", "train a model; with nothing else, the default one"),
+    "runs": ("vaezoo.cli.runs:runs", "the runs in a folder, with their figures"),
     "eval": ("vaezoo.cli.evaluate:evaluate", "measure a trained model"),
     "sample": ("vaezoo.cli.draw:sample", "draw samples from its prior"),
     "reconstruct": ("vaezoo.cli.draw:reconstruct", "draw originals over their reconstructions"),
     "traverse": ("vaezoo.cli.draw:traverse", "draw what each latent dimension does"),
+    "interpolate": ("vaezoo.cli.interpolate:interpolate", "draw what lies between two examples"),
+    "pictures": ("vaezoo.cli.pictures:pictures", "draw all of a run's pictures again"),
 }
 HEAD = """\
 usage: vaezoo COMMAND [ARGUMENTS]

@@ -7,7 +7,7 @@ from typing import Any
 
 from vaezoo.assembly import SharedOptions
 from vaezoo.cli.arguments import make, values_of
-from vaezoo.cli.usage import given, value_of
+from vaezoo.cli.usage import flag_name, given, value_of
 from vaezoo.errors import VaezooError
 from vaezoo.options import options_class, options_of
 from vaezoo.registry import lookup
@@ -21,6 +21,7 @@ SLOTS: dict[str, type[Spec]] = {
 FROM_DATA = ("input_shape", "num_classes")  # no flags: the data decide
 OPTIONS = "_options"  # after a slot's name: the field of its options
 PREFIX = "--model."
+RIVALS = ("latent_dim", "latent_shape")  # one or the other
 
 
 def check_parts(argv: Sequence[str]) -> None:
@@ -68,6 +69,12 @@ def owners(flag: str) -> tuple[str, list[str]]:
         if option.replace("-", "_") in (o.name for o in options_of(options_class(recipe))):
             found.append(name)
     return slot, found
+
+
+def without_rivals(argv: Sequence[str], base: Mapping[str, Any]) -> dict[str, Any]:
+    """The base, without its latent_dim where the line gives a latent_shape, or the reverse."""
+    replaced = any(flag_name(PREFIX + name) in given(argv) for name in RIVALS)
+    return {name: value for name, value in base.items() if not (replaced and name in RIVALS)}
 
 
 def model_class(variant: str, base: Mapping[str, Any], parts: Mapping[str, Any]) -> type[Any]:

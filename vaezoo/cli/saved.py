@@ -59,7 +59,7 @@ class Saved:
         except DataError as error:
             raise DataError(f"{error}: say what data to use with --data") from error
         recorded = self.config["data"].get("fingerprint")
-        if recorded not in (None, fingerprint(data.train)):
+        if recorded not in (None, fingerprint(data)):
             warnings.warn(
                 f"{data.title} has changed since {self.path} was trained on it: its other splits "
                 f"may hold what was trained on",

@@ -13,6 +13,8 @@ from vaezoo.data.reading import data_for, original_units, read_for
 from vaezoo.data.source import Source, Subset, TensorSource
 from vaezoo.data.splits import Data, as_data, hold_out, named_splits, shuffled_indices
 from vaezoo.data.sprites import Sprites
+from vaezoo.data.stream import Stream
+from vaezoo.data.stream_batches import StreamBatches
 
 __all__ = [
     "ArrayPreprocessing",
@@ -22,6 +24,8 @@ __all__ = [
     "Preprocessing",
     "Source",
     "Sprites",
+    "Stream",
+    "StreamBatches",
     "Subset",
     "TablePreprocessing",
     "TensorSource",

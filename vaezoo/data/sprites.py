@@ -39,7 +39,7 @@ PLACES = FACTOR_SIZES[3] * FACTOR_SIZES[4]
 # antialiased rim stays inside of the tile, and the tile inside of the image.
 HALF_SIDE = 10.5
 SEMI_AXES = (15.25, 7.75)
-HEART_SIDE = 16.25
+HEART_RADIUS = 7.74
 
 
 def factors(index: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ def tiles() -> Tensor:
         [
             _square(u, v, HALF_SIDE * scale),  # (6, 40, 33, 33)
             _ellipse(u, v, SEMI_AXES[0] * scale, SEMI_AXES[1] * scale),
-            _heart(u, v, HEART_SIDE * scale),
+            _heart(u, v, HEART_RADIUS * scale),
         ]
     )
     coverage = (0.5 - distance).clamp(0, 1)  # of a pixel, the edge taken as straight
@@ -144,15 +144,24 @@ def _ellipse(u: Tensor, v: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return (r - 1) / slope.clamp(min=1e-6)
 
 
-def _heart(u: Tensor, v: Tensor, side: Tensor) -> Tensor:
-    """A square on its tip, and a disc on each of its upper sides; the origin is the centroid."""
-    # Two half discs of area pi/8 side^2 each, their centroids 2/(3 pi) side beyond the sides.
-    area, height = math.pi / 4, (1 / 2 + 2 / (3 * math.pi)) / math.sqrt(2)
-    u, v = u.abs(), v + side * area * height / (1 + area)
-    square = (u + v.abs()) / math.sqrt(2) - side / 2
-    middle = side / math.sqrt(8)  # of an upper side: (middle, middle)
-    disc = torch.hypot(u - middle, v - middle) - side / 2
-    return torch.minimum(square, disc)
+def _heart(u: Tensor, v: Tensor, radius: Tensor) -> Tensor:
+    """Two discs that overlap a little, and the kite between their tangents; centroid at 0.
+
+    In radii, from the middle of the discs: these are centred at (+-c, 0), the tip is at (0, -t),
+    and the notch, where the discs meet above, at (0, n). It is as deep as can still be a heart:
+    a shallow one is no more than a pixel at the smallest scale.
+    """
+    c, t, centroid = 0.95, 2.2, -0.3137
+    n = math.sqrt(1 - c**2)
+    u, v = u.abs() / radius, v / radius + centroid
+    disc = torch.hypot(u - c, v) - 1
+    # The line through the tip that touches the disc, with its normal (cos a, -sin a).
+    a = math.atan2(c, t) + math.asin(1 / math.hypot(c, t))
+    tangent = math.cos(a) * u - math.sin(a) * (v + t)
+    # The line from the notch to where that one touches: above it there is nothing but discs.
+    across, down = c + math.cos(a), n + math.sin(a)
+    top = (down * u + across * (v - n)) / math.hypot(across, down)
+    return radius * torch.minimum(disc, torch.maximum(tangent, top))
 
 
 @dataclass(frozen=True, kw_only=True)

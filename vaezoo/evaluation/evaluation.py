@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from vaezoo.assembly import choose
 from vaezoo.batch import Batch
 from vaezoo.checks import check_preprocessing, check_source
-from vaezoo.data import Binarization, Source, data_for, evaluation_batches
+from vaezoo.data import Binarization, Data, Source, data_for, evaluation_batches
 from vaezoo.data.preprocessing import TablePreprocessing
 from vaezoo.errors import DataError
 from vaezoo.inference import evaluating, seeded
@@ -40,11 +41,29 @@ class Evaluation:
         for batch in evaluation_batches(self.source, batch_size=BATCH, binarization=kind):
             yield Batch(batch.x.to(self.model.dtype), batch.y, batch.index)
 
-    @property
-    def discrete(self) -> bool:
-        """Whether p(x|z) is a probability mass on just these data."""
+    @cached_property
+    def why_no_bits(self) -> str:
+        """Why bits/dim are not defined here, or "" where they are.
+
+        -log2 of a probability is a code's length; of a density it depends on the unit of x.
+        """
         head = getattr(self.model.decoder, "head", None)
-        return bool(head is not None and head.discrete and self.binarization != "none")
+        if head is None:
+            return "nothing tells whether this decoder's p(x|z) is a probability: it has no head"
+        if not head.discrete:
+            return (
+                "this p(x|z) is a density: use likelihood='discretized-logistic' or 'categorical' "
+                "for grey levels, 'bernoulli' for binary data, 'negative-binomial' for counts"
+            )
+        for batch in self.batches() if self.binarization == "none" else ():
+            if not head.supports(batch.x):
+                return (
+                    "this p(x|z) gives no probability to grey values: binarize the data, as in "
+                    "binarization='dynamic', or use likelihood='discretized-logistic'"
+                )
+            if self.source.rendered:
+                break  # the others are alike
+        return ""
 
 
 def evaluate(
@@ -61,9 +80,10 @@ def evaluate(
 
     data: as for ``fit``; a file or folder is read as the model's own were (``data.read_for``),
     and taken whole. metrics: names, or names with options; default: ELBO with its two terms, and
-    bits/dim where they are defined. split: of named data, default test; other data are taken
-    whole. Likelihoods are in nats, per example; those of a model of standardized columns are of
-    the standardized values, and with ``log_det`` added of the values in the file's units.
+    bits/dim where they are defined; of what is no bound, reconstruction. split: of named data,
+    default test; other data are taken whole. Likelihoods are in nats, per example; those of a
+    model of standardized columns are of the standardized values, and with ``log_det`` added of
+    the values in the file's units.
 
     Raises DataError, NoBoundError, UnknownComponentError.
     """
@@ -74,13 +94,19 @@ def evaluate(
     check_preprocessing(model, splits)
     chosen = split or ("test" if splits.test is not None else "train")
     source = splits.split(chosen)
+    if splits.stream is not None and not isinstance(data, Data):  # whose train split is at hand
+        raise DataError(
+            f"a stream ({splits.name}) cannot be measured: it may have no end; read as many of "
+            f"its examples as are wanted into a tensor"
+        )
     check_source(model, source, f"the examples of {splits.title!r}")
     evaluation = Evaluation(
         model=model, source=source.to(model.device), binarization=binarization, seed=seed
     )
     if metrics is None:
-        metrics = ["elbo"] if model.bound != "none" else []
-        metrics += ["bits-per-dim"] if evaluation.discrete and metrics else []
+        bound = model.bound != "none"
+        metrics = ["elbo"] if bound else ["reconstruction"]
+        metrics += ["bits-per-dim"] if bound and not evaluation.why_no_bits else []
     result: dict[str, Any] = {
         "data": splits.title,
         "split": split or (chosen if len(splits.splits()) > 1 else "all"),
@@ -114,14 +140,29 @@ def elbo(options: NoOptions) -> Any:
     return compute
 
 
-def bits_per_dim(options: NoOptions) -> Any:
-    """The recipe of the metric ``bits-per-dim``: -ELBO / (D ln 2), for discrete data alone."""
+def reconstruction(options: NoOptions) -> Any:
+    """The recipe of the metric ``reconstruction``: log p(x|z) with one sampled z, of any model."""
 
     def compute(evaluation: Evaluation) -> dict[str, float]:
-        if not evaluation.discrete:
+        model = evaluation.model
+        rows = [model(batch.x, batch.y).log_px[0].double() for batch in evaluation.batches()]
+        means, error = _mean_and_error(torch.cat(rows).unsqueeze(0))
+        return {"reconstruction": means[0], "reconstruction_standard_error": error[0]}
+
+    return compute
+
+
+def bits_per_dim(options: NoOptions) -> Any:
+    """The recipe of the metric ``bits-per-dim``: -ELBO / (D ln 2), for discrete data alone.
+
+    The expected length, in bits for each of D numbers, of a code for the examples.
+    """
+
+    def compute(evaluation: Evaluation) -> dict[str, float]:
+        if why_not := evaluation.why_no_bits:
             raise DataError(
-                "bits/dim are defined for discrete data under a discrete likelihood: binarize "
-                "the data, as in binarization='dynamic', under likelihood='bernoulli'"
+                f"bits/dim are defined for discrete data under a discrete likelihood, "
+                f"and {why_not}"
             )
         nats = elbo(options)(evaluation)["elbo"]
         return {"bits_per_dim": -nats / (math.prod(evaluation.source.shape) * math.log(2))}

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+
+Shape = torch.Size | list[int] | tuple[int, ...]
 
 
 class Head(nn.Module, ABC):
@@ -19,14 +22,26 @@ class Head(nn.Module, ABC):
     input_shape: tuple[int, ...]
     """What a network must put out for one event."""
     discrete: bool = False
-    """Whether it is a probability mass on binary data, so that bits/dim are defined on those."""
+    """Whether it is a probability mass, not a density. Only then are bits/dim a code length."""
 
     @abstractmethod
     def forward(self, parameters: Tensor) -> Distribution:
         """(..., *input_shape) -> a distribution with that batch shape and ``event_shape``."""
 
     def check(self, x: Tensor) -> None:
-        """Raise DataError when ``x`` lies outside the support. Default: all reals are inside."""
+        """Raise DataError when ``x`` cannot be trained on. Default: all reals can."""
+
+    def supports(self, x: Tensor) -> bool:
+        """Whether the distribution gives probability to data that ``check`` lets through.
+
+        Default: yes. Bernoulli trains on grey values, but gives them none.
+        """
+        return True
+
+    @staticmethod
+    def features(x: Tensor) -> Tensor:
+        """x as the network of an encoder takes it, of the same shape. Default: x itself."""
+        return x
 
     def observe(self, px: Distribution, x: Tensor) -> dict[str, Tensor]:
         """What ``after_step`` must know of this training batch, detached. Default: nothing."""

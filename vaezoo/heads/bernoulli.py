@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Distribution, Independent
 
-from vaezoo.errors import DataError
 from vaezoo.heads.base import Head
+from vaezoo.heads.data_checks import check_unit_interval
 from vaezoo.options import NoOptions
 
 
@@ -31,12 +31,10 @@ class Bernoulli(Head):
         return Independent(pixels, len(self.event_shape), validate_args=False)
 
     def check(self, x: Tensor) -> None:
-        low, high = x.min().item(), x.max().item()
-        if not (low >= 0 and high <= 1):
-            raise DataError(
-                f"a Bernoulli likelihood needs data in [0, 1], these lie in [{low:g}, {high:g}]: "
-                f"scale them (uint8 images are scaled for you), or use likelihood='gaussian'"
-            )
+        check_unit_interval(x, "a Bernoulli likelihood")
+
+    def supports(self, x: Tensor) -> bool:
+        return bool(((x == 0) | (x == 1)).all())
 
 
 def bernoulli(options: NoOptions, event_shape: tuple[int, ...]) -> Bernoulli:

@@ -19,28 +19,36 @@ SMALLEST_VARIANCE = 1e-8
 class Gaussian:
     """Options of the likelihood ``gaussian``."""
 
-    sigma: Literal["fixed", "learned", "predicted", "optimal"] = "learned"
-    """fixed: `value`. learned: one parameter, starting at `value`. predicted: by the network,
-    for each value of x. optimal: the maximum-likelihood sigma of each training batch, of which
-    a running mean serves afterwards (Rybkin et al. 2021)."""
+    sigma: Literal["fixed", "learned", "elementwise", "predicted", "optimal"] = "learned"
+    """fixed: `value`. learned: one parameter, starting at `value`. elementwise: such a parameter
+    for each value of x. predicted: by the network, for each value of each x. optimal: the
+    maximum-likelihood sigma of each training batch, of which a running mean serves afterwards
+    (Rybkin et al. 2021)."""
     value: float = 1.0
     """Standard deviation, in the data's own unit, to fix or to start from."""
 
     def __post_init__(self) -> None:
-        if not 1e-4 <= self.value <= 1e4:
-            raise ValueError(
-                f"value, a standard deviation, must lie in [1e-4, 1e4], not {self.value}"
-            )
+        checked_scale("value, a standard deviation,", self.value)
 
 
 class SharedSigma(Head):
-    """N(x; μ, σ²) with one σ for all values, fixed or a learned parameter."""
+    """N(x; μ, σ²) with the same σ for all x: one for all values of x, or (elementwise) for each.
 
-    def __init__(self, event_shape: tuple[int, ...], sigma: float, *, learned: bool) -> None:
+    Fixed, or a learned parameter.
+    """
+
+    def __init__(
+        self,
+        event_shape: tuple[int, ...],
+        sigma: float,
+        *,
+        learned: bool,
+        elementwise: bool = False,
+    ) -> None:
         super().__init__()
         self.event_shape = event_shape
         self.input_shape = event_shape
-        log_sigma = torch.tensor(sigma).log()
+        log_sigma = torch.full(event_shape if elementwise else (), sigma).log()
         if learned:
             self.log_sigma = nn.Parameter(log_sigma)
         else:
@@ -127,6 +135,12 @@ def normal(mean: Tensor, sigma: Tensor, event_ndim: int) -> Distribution:
     return Independent(values, event_ndim, validate_args=False)
 
 
+def checked_scale(what: str, value: float) -> None:
+    """Raise ValueError for a scale that is not positive, or so extreme that it is a mistake."""
+    if not 1e-4 <= value <= 1e4:
+        raise ValueError(f"{what} must lie in [1e-4, 1e4], not {value}")
+
+
 def bounded(log_sigma: Tensor) -> Tensor:
     """Keeps log σ within ±10 (float32-safe when squared) with a gradient that never vanishes."""
     return LOG_SIGMA_BOUND * torch.tanh(log_sigma / LOG_SIGMA_BOUND)
@@ -138,4 +152,6 @@ def gaussian(options: Gaussian, event_shape: tuple[int, ...]) -> Head:
         return PredictedSigma(event_shape)
     if options.sigma == "optimal":
         return OptimalSigma(event_shape, options.value)
-    return SharedSigma(event_shape, options.value, learned=options.sigma == "learned")
+    elementwise = options.sigma == "elementwise"
+    learned = elementwise or options.sigma == "learned"
+    return SharedSigma(event_shape, options.value, learned=learned, elementwise=elementwise)

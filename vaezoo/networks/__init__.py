@@ -2,5 +2,6 @@
 
 from vaezoo.networks.conv import Conv
 from vaezoo.networks.mlp import MLP
+from vaezoo.networks.resnet import ResNet
 
-__all__ = ["MLP", "Conv"]
+__all__ = ["MLP", "Conv", "ResNet"]

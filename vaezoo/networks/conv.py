@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vaezoo.errors import OptionError
-from vaezoo.networks.layers import ACTIVATIONS, Activation, Direction, positive
+from vaezoo.networks.layers import ACTIVATIONS, Activation, Direction, group_norm, positive
 
 SMALLEST = 4  # pixels along the shorter side after the last halving
+GROUPS = 8  # of group norm, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,20 +25,76 @@ class Conv:
     channels: tuple[int, ...] = (32, 32, 64, 64)
     """Channels of the stages from the data to the code, each of which halves the image. As many
     stages are made as leave at least 4 pixels; the last width repeats if there are more."""
+    patch: int = 1
+    """Pixels along a side of the patches that a stage before these reads, and one after them
+    writes, at once; 1: there is no such stage. It takes the first of the channels, and leaves the
+    others a smaller map: much faster for large images."""
     hidden: tuple[int, ...] = (256,)
     """Widths of the dense layers between the last stage and the code."""
     activation: Activation = "relu"
     """The non-linearity between layers."""
+    norm: Literal["none", "group"] = "none"
+    """group: group norm after each convolution but the last, before the activation. There is no
+    batch norm: with it, an example's ELBO would depend on the others in its batch."""
 
     def __post_init__(self) -> None:
         positive("channels", self.channels)
         positive("hidden", self.hidden)
         if not self.channels:
             raise ValueError("channels must not be empty")
+        if self.patch < 1:
+            raise ValueError(f"patch must be at least 1 pixel, not {self.patch}")
 
 
 class ConvDown(nn.Module):
-    """Image -> tensor: convolutions 4x4 of stride 2, then dense layers (Burgess et al. 2018)."""
+    """Image -> tensor: convolutions 4x4 of stride 2, then dense layers (Burgess et al. 2018).
+
+    Patches are read by one convolution of their size and stride (Dosovitskiy et al. 2021).
+    """
+
+    def __init__(
+        self,
+        options: Conv,
+        input_shape: tuple[int, ...],
+        output_shape: tuple[int, ...],
+        context_dim: int,
+    ) -> None:
+        super().__init__()
+        self.input_shape, self.output_shape = input_shape, output_shape
+        self.patch = options.patch
+        activation = ACTIVATIONS[options.activation]
+        sizes = halvings(patches(input_shape, options.patch))
+        patched = options.patch > 1
+        channels = [input_shape[0], *stage_channels(options, patched + len(sizes) - 1)]
+        stages: list[nn.Module] = []
+        for i, (before, after) in enumerate(pairwise(channels)):
+            if patched and i == 0:
+                stages += [nn.Conv2d(before, after, options.patch, stride=options.patch)]
+            else:
+                stages += [nn.Conv2d(before, after, 4, stride=2, padding=1)]
+            stages += act(options, after)
+        # A fifth faster on a CPU, and what tensor cores want; the values are the same.
+        self.stages = nn.Sequential(*stages).to(memory_format=torch.channels_last)
+        widths = [channels[-1] * prod(sizes[-1]) + context_dim, *options.hidden]
+        self.dense = dense(widths, prod(output_shape), activation)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        _, height, width = self.input_shape
+        if height % self.patch or width % self.patch:
+            # The last patches reach beyond the image: zeros there.
+            x = functional.pad(x, (0, -width % self.patch, 0, -height % self.patch))
+        h = self.stages(x).flatten(1)
+        if context is not None:
+            h = torch.cat([h, context], dim=1)
+        h = self.dense(h)
+        return h.reshape(h.shape[0], *self.output_shape)  # type: ignore[no-any-return]
+
+
+class ConvUp(nn.Module):
+    """Tensor -> image: the mirror of ConvDown.
+
+    Patches are written by a convolution that puts out all pixels of each (Shi et al. 2016).
+    """
 
     def __init__(
         self,
@@ -47,51 +106,27 @@ class ConvDown(nn.Module):
         super().__init__()
         self.output_shape = output_shape
         activation = ACTIVATIONS[options.activation]
-        sizes = halvings(input_shape)
-        channels = [input_shape[0], *stage_channels(options, len(sizes) - 1)]
-        stages: list[nn.Module] = []
-        for before, after in pairwise(channels):
-            stages += [nn.Conv2d(before, after, 4, stride=2, padding=1), activation()]
-        # A fifth faster on a CPU, and what tensor cores want; the values are the same.
-        self.stages = nn.Sequential(*stages).to(memory_format=torch.channels_last)
-        widths = [channels[-1] * prod(sizes[-1]) + context_dim, *options.hidden]
-        self.dense = dense(widths, prod(output_shape), activation)
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        h = self.stages(x).flatten(1)
-        if context is not None:
-            h = torch.cat([h, context], dim=1)
-        h = self.dense(h)
-        return h.reshape(h.shape[0], *self.output_shape)  # type: ignore[no-any-return]
-
-
-class ConvUp(nn.Module):
-    """Tensor -> image: the mirror of ConvDown."""
-
-    def __init__(
-        self,
-        options: Conv,
-        input_shape: tuple[int, ...],
-        output_shape: tuple[int, ...],
-        context_dim: int,
-    ) -> None:
-        super().__init__()
-        activation = ACTIVATIONS[options.activation]
-        sizes = halvings(output_shape)
-        channels = [*reversed(stage_channels(options, len(sizes) - 1))]
-        self.start = (channels[0] if channels else output_shape[0], *sizes[-1])
+        sizes = halvings(patches(output_shape, options.patch))
+        patched = options.patch > 1
+        channels = [*reversed(stage_channels(options, patched + len(sizes) - 1)), output_shape[0]]
+        self.start = (channels[0], *sizes[-1])
         widths = [prod(input_shape) + context_dim, *reversed(options.hidden)]
         self.dense = dense(widths, prod(self.start), activation)
         stages: list[nn.Module] = []
-        targets = [*reversed(sizes[:-1])]
-        for i, (height, width) in enumerate(targets):
-            after = channels[i + 1] if i + 1 < len(channels) else output_shape[0]
+        # Of the channels, the last pair is left over where the patches make it.
+        for (before, after), (height, width) in zip(
+            pairwise(channels), sizes[-2::-1], strict=not patched
+        ):
             # 2n pixels from n, plus one where halving had dropped one.
             odd = (height % 2, width % 2)
             stages += [
-                activation(),
-                nn.ConvTranspose2d(channels[i], after, 4, stride=2, padding=1, output_padding=odd),
+                *act(options, before),
+                nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, output_padding=odd),
             ]
+        if patched:
+            pixels = output_shape[0] * options.patch**2
+            stages += [*act(options, channels[-2]), nn.Conv2d(channels[-2], pixels, 3, padding=1)]
+            stages += [nn.PixelShuffle(options.patch)]
         # A fifth faster on a CPU, and what tensor cores want; the values are the same.
         self.stages = nn.Sequential(*stages).to(memory_format=torch.channels_last)
 
@@ -99,8 +134,15 @@ class ConvUp(nn.Module):
         h = z.flatten(1)
         if context is not None:
             h = torch.cat([h, context], dim=1)
-        h = self.dense(h)
-        return self.stages(h.reshape(h.shape[0], *self.start))  # type: ignore[no-any-return]
+        h = self.stages(self.dense(h).reshape(h.shape[0], *self.start))
+        _, height, width = self.output_shape
+        return h[..., :height, :width]  # type: ignore[no-any-return]
+
+
+def act(options: Conv, channels: int) -> list[nn.Module]:
+    """What follows a convolution."""
+    norm = [group_norm(channels, GROUPS)] if options.norm == "group" else []
+    return [*norm, ACTIVATIONS[options.activation]()]
 
 
 def dense(widths: list[int], out_features: int, activation: type[nn.Module]) -> nn.Sequential:
@@ -110,9 +152,15 @@ def dense(widths: list[int], out_features: int, activation: type[nn.Module]) -> 
     return nn.Sequential(*layers, nn.Linear(widths[-1], out_features))
 
 
-def halvings(image_shape: tuple[int, ...]) -> list[tuple[int, int]]:
-    """(H, W) of the image, then after each stage: 64, 32, 16, 8, 4."""
+def patches(image_shape: tuple[int, ...], patch: int) -> tuple[int, int]:
+    """How many patches lie along the height and the width, the last ones perhaps in part."""
     _, height, width = image_shape
+    return -(-height // patch), -(-width // patch)
+
+
+def halvings(size: tuple[int, int]) -> list[tuple[int, int]]:
+    """(H, W) at the start, then after each stage that halves it: 64, 32, 16, 8, 4."""
+    height, width = size
     sizes = [(height, width)]
     while min(sizes[-1]) // 2 >= SMALLEST:
         height, width = height // 2, width // 2

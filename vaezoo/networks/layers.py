@@ -36,6 +36,17 @@ class GatedLinear(nn.Module):
         return h * gate.sigmoid()  # type: ignore[no-any-return]
 
 
+def group_norm(channels: int, groups: int) -> nn.GroupNorm:
+    """Group norm (Wu & He 2018), which sees one example at a time, unlike batch norm.
+
+    There are at most ``groups`` groups, of equal size and at least 4 channels: of a few channels,
+    at one pixel, normalisation would leave little.
+    """
+    most = max(1, min(groups, channels // 4))
+    divisor = next(n for n in range(most, 0, -1) if channels % n == 0)
+    return nn.GroupNorm(divisor, channels)
+
+
 def positive(name: str, widths: tuple[int, ...]) -> None:
     """Raise OptionError unless all widths are positive."""
     if any(width < 1 for width in widths):

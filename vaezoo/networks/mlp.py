@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from vaezoo.errors import OptionError
 from vaezoo.networks.layers import ACTIVATIONS, Activation, Direction, GatedLinear, positive
 
 
@@ -21,9 +23,16 @@ class MLP:
     """The non-linearity between layers."""
     gated: bool = False
     """Hidden layers h * sigmoid(g), both linear in their input, instead of the activation."""
+    norm: Literal["none", "layer"] = "none"
+    """layer: layer norm of each hidden layer, before its activation, or after its gate. There is
+    no batch norm: with it, an example's ELBO would depend on the others in its batch."""
+    dropout: float = 0.0
+    """Probability with which a hidden value is zeroed in training."""
 
     def __post_init__(self) -> None:
         positive("hidden", self.hidden)
+        if not 0 <= self.dropout < 1:
+            raise OptionError(f"dropout must lie in [0, 1), not {self.dropout}")
 
 
 class DenseNetwork(nn.Module):
@@ -43,10 +52,14 @@ class DenseNetwork(nn.Module):
         layers: list[nn.Module] = []
         width = prod(input_shape) + context_dim
         for next_width in hidden:
-            if options.gated:
-                layers.append(GatedLinear(width, next_width))
-            else:
-                layers += [nn.Linear(width, next_width), ACTIVATIONS[options.activation]()]
+            linear = GatedLinear if options.gated else nn.Linear
+            layers.append(linear(width, next_width))
+            if options.norm == "layer":
+                layers.append(nn.LayerNorm(next_width))
+            if not options.gated:
+                layers.append(ACTIVATIONS[options.activation]())
+            if options.dropout > 0:
+                layers.append(nn.Dropout(options.dropout))
             width = next_width
         self.layers = nn.Sequential(*layers, nn.Linear(width, prod(output_shape)))
 

@@ -51,6 +51,14 @@ def tick_labels(ticks: Sequence[float]) -> list[str]:
     return [f"{round(tick, decimals) + 0.0:,.{decimals}f}" for tick in ticks]
 
 
+def even_labels(low: float, high: float, steps: int) -> list[str]:
+    """Even steps from low to high as text, with as many decimals as they need, at most 2."""
+    values = [low + (high - low) * index / (steps - 1) for index in range(steps)]
+    exact = (d for d in range(2) if all(abs(v - round(v, d)) < 1e-9 for v in values))
+    decimals = next(exact, 2)
+    return [f"{round(v, decimals) + 0.0:.{decimals}f}" for v in values]
+
+
 def value_range(series: Sequence[Segment]) -> tuple[float, float]:
     """The range of values to show: a run's bad start, or a spike, does not flatten the rest.
 
@@ -63,13 +71,13 @@ def value_range(series: Sequence[Segment]) -> tuple[float, float]:
     for segment in series:
         settled = sorted(value for step, value in segment if step >= start)
         if settled:
-            ranges.append(_body(settled))
+            ranges.append(body(settled))
     low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
     room = max(0.06 * (high - low), 1e-3 * max(abs(low), abs(high))) or 1.0
     return low - room, high + room
 
 
-def _body(values: Sequence[float]) -> tuple[float, float]:
+def body(values: Sequence[float]) -> tuple[float, float]:
     """The extremes of sorted values, without outliers that dwarf the central 96 %."""
     cut = math.ceil(0.02 * len(values)) if len(values) >= 10 else 0
     low, high = values[cut], values[len(values) - 1 - cut]

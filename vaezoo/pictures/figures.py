@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from vaezoo.errors import DataError
+from vaezoo.pictures.axes import even_labels
 from vaezoo.pictures.grid import grid
 from vaezoo.pictures.sheet import check_images, draw_sheet
 
@@ -180,6 +181,7 @@ def traversals(
     dims: Sequence[int] | None = None,
     steps: int = 11,
     limit: float = 3.0,
+    of: str = "",
     caption: str | None = None,
 ) -> Image.Image:
     """What each latent dimension does to the first example of `x`: one row per dimension.
@@ -191,6 +193,7 @@ def traversals(
         dims: latent dimensions to move; None means all, or the first 16.
         steps: images in a row, at even distances.
         limit: a dimension moves from -limit to limit.
+        of: what the example is, such as "mnist, test split"; the default caption ends with it.
         caption: instead of the default one.
     """
     check_images(x, "the example to traverse")
@@ -213,13 +216,13 @@ def traversals(
         caption = (
             f"Latent traversals of one example: each row moves one latent dimension{which} from "
             f"{-limit:g} to {limit:g} and leaves the others where the example has them"
-        )
+        ) + (f"; {of}" if of else "")
     return grid(
         images.flatten(0, 1),
         steps,
         caption=caption,
         row_labels=[f"z{dim}" for dim in chosen],
-        column_labels=_values(steps, limit),
+        column_labels=even_labels(-limit, limit, steps),
     )
 
 
@@ -228,11 +231,3 @@ def _columns(columns: int, n: int) -> int:
     if columns < 1:
         raise DataError(f"A picture needs at least one column, not {columns}.")
     return min(columns, n)
-
-
-def _values(steps: int, limit: float) -> list[str]:
-    """The even steps from -limit to limit, with as many decimals as they need, at most 2."""
-    values = [limit * (2 * index / (steps - 1) - 1) for index in range(steps)]
-    exact = (d for d in range(2) if all(abs(v - round(v, d)) < 1e-9 for v in values))
-    decimals = next(exact, 2)
-    return [f"{round(v, decimals) + 0.0:.{decimals}f}" for v in values]

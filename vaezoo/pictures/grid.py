@@ -76,7 +76,7 @@ def save_png(image: Image.Image, path: str | os.PathLike[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        image.save(partial, format="PNG", optimize=True)
+        image.save(partial, format="PNG")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

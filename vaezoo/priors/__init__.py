@@ -1,6 +1,7 @@
 """Priors p(z|y)."""
 
 from vaezoo.priors.class_normal import ClassNormal
+from vaezoo.priors.mixture import Mixture, MixturePrior, NormalMixture
 from vaezoo.priors.standard_normal import StandardNormal
 
-__all__ = ["ClassNormal", "StandardNormal"]
+__all__ = ["ClassNormal", "Mixture", "MixturePrior", "NormalMixture", "StandardNormal"]

@@ -36,4 +36,4 @@ class ClassNormal(Prior):
 
 def class_normal(options: NoOptions, parts: Parts) -> ClassNormal:
     """The recipe of the prior ``class-normal``."""
-    return ClassNormal((parts.latent_dim,), parts.num_classes)
+    return ClassNormal(parts.latent_shape, parts.num_classes)

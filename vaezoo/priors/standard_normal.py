@@ -34,4 +34,4 @@ class StandardNormal(Prior):
 
 def standard_normal(options: NoOptions, parts: Parts) -> StandardNormal:
     """The recipe of the prior ``standard-normal``."""
-    return StandardNormal((parts.latent_dim,))
+    return StandardNormal(parts.latent_shape)

@@ -27,6 +27,11 @@ def vaezoo_specs() -> Iterator[Spec]:
         target="vaezoo.networks.conv:conv",
         summary="Strided convolutions down, transposed ones up; any image size",
     )
+    yield NetworkSpec(
+        name="resnet",
+        target="vaezoo.networks.resnet:resnet",
+        summary="Residual blocks with group norm; any image size, spatial codes",
+    )
     yield LikelihoodSpec(
         name="bernoulli",
         target="vaezoo.heads.bernoulli:bernoulli",
@@ -37,6 +42,19 @@ def vaezoo_specs() -> Iterator[Spec]:
         target="vaezoo.heads.gaussian:gaussian",
         summary="Independent normal values with fixed, learned or optimal sigma",
     )
+    likelihoods = {
+        "laplace": "Independent Laplace values: the absolute error",
+        "continuous-bernoulli": "Independent values in [0, 1], from logits: a density",
+        "discretized-logistic": "Grey levels, each a rounded logistic variable",
+        "discretized-logistic-mixture": "Grey levels, each from a mixture of rounded logistics",
+        "categorical": "Grey levels, each with a probability of its own",
+        "negative-binomial": "Counts more spread than Poisson's",
+        "zero-inflated-negative-binomial": "Counts with more zeros than a negative binomial has",
+    }
+    for name, summary in likelihoods.items():
+        attribute = name.replace("-", "_")
+        target = f"vaezoo.heads.{attribute}:{attribute}"
+        yield LikelihoodSpec(name=name, target=target, summary=summary)
     yield PriorSpec(
         name="standard-normal",
         target="vaezoo.priors.standard_normal:standard_normal",
@@ -46,6 +64,11 @@ def vaezoo_specs() -> Iterator[Spec]:
         name="class-normal",
         target="vaezoo.priors.class_normal:class_normal",
         summary="A learned normal for each label: p(z|y)",
+    )
+    yield PriorSpec(
+        name="mixture",
+        target="vaezoo.priors.mixture:mixture",
+        summary="A learned mixture of factorised normals",
     )
     yield DatasetSpec(
         name="sprites",
@@ -88,6 +111,7 @@ def vaezoo_specs() -> Iterator[Spec]:
     )
     metrics = {
         "elbo": "ELBO, reconstruction and KL in nats, with one sampled z",
+        "reconstruction": "log p(x|z) in nats, with one sampled z; of any model, bound or none",
         "bits-per-dim": "-ELBO in bits for each dimension of discrete data",
         "log-likelihood": "Importance-weighted log p(x) in nats, 5,000 samples",
     }

@@ -48,7 +48,8 @@ class Subject:
     @cached_property
     def options(self) -> dict[str, Any]:
         """All of ``create``'s arguments, with defaults, JSON-ready."""
-        options = {"input_shape": IMAGE, "latent_dim": D, **self.given}
+        latent = {} if "latent_shape" in self.given else {"latent_dim": D}
+        options = {"input_shape": IMAGE, **latent, **self.given}
         try:
             model = create(self.name, **options)
         except OptionError as refusal:

@@ -1,0 +1,38 @@
+"""What the pages under docs/ show, works: their snippets are executed, their links followed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+
+
+def snippets(page: Path) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if snippets(page)], ids=lambda p: p.stem)
+def test_the_python_snippets_run_in_their_order(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for code in snippets(page):
+        exec(compile(code, page.name, "exec"), names)
+        for line in code.splitlines():  # what a line says that it gives: a shape
+            if found := re.fullmatch(r"(\w.*\.shape)  # (\([\d, ]+\)).*", line):
+                expression, shape = found.groups()
+                assert eval(expression, names) == torch.Size(eval(shape)), line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_the_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert target.startswith("http") or (page.parent / target).exists(), target
