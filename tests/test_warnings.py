@@ -222,4 +222,4 @@ def test_a_run_that_learns_is_not_warned_of(tmp_path: Path, short: dict[str, Any
         warnings.simplefilter("error")
         history = vaezoo.fit(model, images(80), out=tmp_path, **short)
     assert history.warnings == []
-    assert json.loads((tmp_path / "figures.json").read_text())["warnings"] == []
+    assert "warnings" not in json.loads((tmp_path / "figures.json").read_text())

@@ -59,12 +59,12 @@ class ArrayPreprocessing:
 
 @dataclass(frozen=True, kw_only=True)
 class TablePreprocessing:
-    """The columns of a table to standardised values, (x - mean) / std."""
+    """The columns of a table to standardized values, (x - mean) / std."""
 
     columns: tuple[str, ...]
     """Their names, or their numbers from 1 where the file names none."""
     mean: tuple[float, ...]
-    """Of each column over the training examples; 0 where it is not standardised."""
+    """Of each column over the training examples; 0 where it is not standardized."""
     std: tuple[float, ...]
     """Likewise, and 1 for a column that does not vary."""
     label: str | None = None
@@ -84,9 +84,9 @@ class TablePreprocessing:
 
     @property
     def log_det(self) -> float:
-        """log |dx'/dx| of the standardisation: log p(x) = log p(x') + log_det, in nats.
+        """log |dx'/dx| of the standardization: log p(x) = log p(x') + log_det, in nats.
 
-        x in the file's own units, x' standardised.
+        x in the file's own units, x' standardized.
         """
         return -math.fsum(math.log(std) for std in self.std)
 
@@ -96,7 +96,7 @@ class TablePreprocessing:
         return ((x.double() - mean) / std).to(torch.float32)
 
     def restore(self, x: Tensor) -> Tensor:
-        """(n, D) standardised to the file's own units, float64."""
+        """(n, D) standardized to the file's own units, float64."""
         mean, std = (self._row(values, x) for values in (self.mean, self.std))
         return x.double() * std + mean
 

@@ -1,4 +1,4 @@
-"""The dataset ``csv``: rows of numbers, standardised by what the training rows have.
+"""The dataset ``csv``: rows of numbers, standardized by what the training rows have.
 
 Shapes: N rows, D columns.
 """

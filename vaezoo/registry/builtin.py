@@ -106,7 +106,7 @@ def vaezoo_specs() -> Iterator[Spec]:
     yield DatasetSpec(
         name="csv",
         target="vaezoo.data.table:csv",
-        summary="The numbers of a CSV file, standardised",
+        summary="The numbers of a CSV file, standardized",
         reads=("*.csv", "*.tsv"),
     )
     metrics = {

@@ -46,8 +46,7 @@ def diagnose(
     training = [record for record in records if record["split"] == "train"]
     source = data.train if data.validation is None else data.validation
     return [
-        *skipped_steps(training, step),
-        *lost_validations(records),
+        *(skipped_steps(training, step) or lost_validations(records)),  # mostly one cause
         *unused_latents(model, source, binarization, step),
     ]
 

@@ -151,7 +151,8 @@ class Trainer:
             if board is not None:
                 board.pictures(drawn)
         # Last: their file says that the run is finished.
-        folder.write_figures({**figures, "warnings": history.warnings})
+        told = {"warnings": history.warnings} if history.warnings else {}
+        folder.write_figures({**figures, **told})
 
     def _run(
         self,
