@@ -143,6 +143,16 @@ def test_the_default_run_fits_the_options_that_there_are():
     assert make_plan([]).target.out == Path("runs/beta-vae-sprites")
 
 
+@pytest.mark.parametrize("steps", [4, 1300, 26_000])
+def test_the_warm_ups_of_the_preset_keep_their_share_of_a_run(steps):
+    share = steps / defaults.TRAINING["steps"]
+    training, options = planned("--steps", steps)
+    assert training.lr_warmup_steps == int(share * defaults.TRAINING["lr_warmup_steps"])
+    assert options["warmup_steps"] == int(share * defaults.MODEL["warmup_steps"])
+    said = planned("--steps", steps, "--lr-warmup-steps", 3, "--model.warmup-steps", 2)
+    assert (said[0].lr_warmup_steps, said[1]["warmup_steps"]) == (3, 2)
+
+
 def test_the_same_line_gives_the_same_weights(vaezoo):
     for out in "ab":
         torch.rand(3)  # the state of the generator does not matter

@@ -26,3 +26,11 @@ SIZES: dict[str, Any] = {
 
 MODEL: dict[str, Any] = {**SIZES, "beta": 1.5, "warmup_steps": 10_000}
 """Options of the default variant on the default data, as ``vaezoo.create`` takes them."""
+
+WARMUPS = ("lr_warmup_steps", "warmup_steps")
+
+
+def for_steps(options: dict[str, Any], steps: int | None) -> dict[str, Any]:
+    """Such options for a run of another length: a warm-up keeps its share of the run."""
+    share = 1.0 if steps is None else steps / TRAINING["steps"]
+    return {k: int(v * share) if k in WARMUPS else v for k, v in options.items()}

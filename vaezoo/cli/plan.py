@@ -183,8 +183,10 @@ def settle(argv: Sequence[str], *, compared: bool = False) -> Target:
     base = Base()
     if choice["name"] == defaults.DATA:
         own = defaults.MODEL if variant == defaults.VARIANT else {}
+        model = {**defaults.SIZES, **own} if compared else own
         base = Base(
-            training=defaults.TRAINING, model={**defaults.SIZES, **own} if compared else own
+            training=defaults.for_steps(defaults.TRAINING, asked.steps),  # type: ignore[attr-defined]
+            model=defaults.for_steps(model, asked.steps),  # type: ignore[attr-defined]
         )
     if origin is not None:
         base = Base(training=base.training, model=_model_base(origin, variant))
