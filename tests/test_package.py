@@ -184,7 +184,8 @@ def test_no_file_names_a_machine_or_a_package_index() -> None:
 
 PICKLING = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 PICKLING |= {f"torch.{name}" for name in ("load", "save", "serialization", "hub", "package")}
-PICKLING |= {"torch.jit.load", "torch.jit.save", "pandas.read_pickle", "numpy.lib.format"}
+PICKLING |= {"torch.jit.load", "torch.jit.save", "pandas.read_pickle"}
+PICKLING |= {f"numpy.lib.format.{name}" for name in ("read_array", "write_array")}
 
 
 def uses(source: str) -> Iterator[str]:
@@ -228,6 +229,8 @@ def prefixes(name: str) -> list[str]:
         "from torch import load as read",
         "from torch.serialization import load",
         "import numpy as np\nnp.load('x', allow_pickle=True)",
+        "import numpy as np\nnp.lib.format.write_array(file, x)",
+        "from numpy.lib import format\nformat.read_array(file)",
         "import numpy as np\nanything = True\nnp.load('x', allow_pickle=anything)",
     ],
 )

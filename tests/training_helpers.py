@@ -50,8 +50,13 @@ def make_step(model: vaezoo.VAE, **options: Any) -> TrainingStep:
 
 
 def train(model: vaezoo.VAE, out: Path | None, **options: Any) -> vaezoo.History:
-    arguments = {"steps": 30, "validate_every": 10, "log_every": 4, "binarization": "dynamic"}
-    return vaezoo.fit(model, images(48), out=out, **arguments, **QUICK, **options)
+    arguments: dict[str, Any] = {
+        "steps": 30,
+        "validate_every": 10,
+        "log_every": 4,
+        "binarization": "dynamic",
+    }
+    return vaezoo.fit(model, images(48), out=out, **{**arguments, **QUICK, **options})
 
 
 class Stop(Exception):

@@ -147,23 +147,25 @@ class Parts:
         self._numbers["num_classes"] = self._classes
         return self._classes
 
-    def encoder(self, *, conditional: bool = False) -> nn.Module:
-        """q(z|x), or q(z|x,y) if conditional: a diagonal normal."""
+    def encoder(self, *, conditional: bool = False, head: Head | None = None) -> nn.Module:
+        """q(z|x), or q(z|x,y) if conditional: a diagonal normal, unless ``head`` makes another."""
         own = self._module("encoder")
         if own is not None and not isinstance(own, Wrapped):
             return own
-        head = PredictedSigma(self.latent_shape)
+        head = PredictedSigma(self.latent_shape) if head is None else head
         network, classes = self._network_of(
             "encoder", own, self.input_shape, head.input_shape, conditional
         )
         return NetworkEncoder(network, head, num_classes=classes, features=self._features())
 
-    def decoder(self, *, conditional: bool = False) -> nn.Module:
-        """p(x|z), or p(x|z,y) if conditional."""
+    def decoder(
+        self, *, conditional: bool = False, likelihood: Component | None = None
+    ) -> nn.Module:
+        """p(x|z), or p(x|z,y) if conditional. likelihood: as in ``head``."""
         own = self._module("decoder")
         if own is not None and not isinstance(own, Wrapped):
             return own
-        head = self.head()
+        head = self.head(likelihood=likelihood)
         network, classes = self._network_of(
             "decoder", own, self.latent_shape, head.input_shape, conditional
         )
@@ -195,9 +197,15 @@ class Parts:
         )
         return Folded(network, event_ndim=len(input_shape))
 
-    def head(self, event_shape: tuple[int, ...] | None = None) -> Head:
-        """The head of the chosen likelihood, over examples unless told otherwise."""
-        choice = self._component("likelihood", LikelihoodSpec, self._default_likelihood)
+    def head(
+        self, event_shape: tuple[int, ...] | None = None, *, likelihood: Component | None = None
+    ) -> Head:
+        """The head of the chosen likelihood, over examples unless told otherwise.
+
+        likelihood: the variant's default, where it is another than all variants'.
+        """
+        default = likelihood or self._default_likelihood
+        choice = self._component("likelihood", LikelihoodSpec, default)
         return choice(event_shape or self.input_shape)  # type: ignore[no-any-return]
 
     @property

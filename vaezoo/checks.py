@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from vaezoo.data import Data, Source, evaluation_batches, to_float
+from vaezoo.data.preprocessing import TablePreprocessing
 from vaezoo.errors import DataError
 from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
@@ -15,7 +16,7 @@ def check_data(model: VAE, data: Data) -> None:
     splits = {"training": data.train, "validation": data.validation, "test": data.test}
     for name, source in splits.items():
         if source is not None:
-            check_source(model, source, f"the {name} examples of {data.name!r}")
+            check_source(model, source, f"the {name} examples of {data.title!r}")
 
 
 def check_source(model: VAE, source: Source, what: str) -> None:
@@ -36,6 +37,18 @@ def check_source(model: VAE, source: Source, what: str) -> None:
             break
 
 
+def check_preprocessing(model: VAE, data: Data) -> None:
+    """Raise DataError for a table that was standardized otherwise than the model's own."""
+    mine, other = model.preprocessing, data.preprocessing
+    if not isinstance(mine, TablePreprocessing) or not isinstance(other, TablePreprocessing):
+        return
+    if (mine.columns, mine.mean, mine.std) != (other.columns, other.mean, other.std):
+        raise DataError(
+            f"{data.title!r} is standardized by its own means and deviations, not by those that "
+            f"the model was trained with: give its path alone, and it is read for the model"
+        )
+
+
 def _hint(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     """What to do about examples of another shape than the model takes."""
     if (1, *shape) == wanted:
@@ -46,7 +59,10 @@ def _hint(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 
 def check_model(model: VAE, data: Data) -> None:
-    """Raise DataError unless the model makes a whole Trace of two of the examples."""
+    """Raise DataError unless the model makes a whole Trace of two of the examples.
+
+    Raises OptionError for a model that its objective cannot score.
+    """
     index = torch.arange(min(2, len(data.train)), device=data.train.device)
     x, y = data.train.examples(index)
     x = to_float(x).to(model.device, model.dtype)
@@ -71,6 +87,7 @@ def check_model(model: VAE, data: Data) -> None:
             f"(1, 2): wrap the encoder's and the decoder's distributions in "
             f"torch.distributions.Independent over the dimensions of one event"
         )
+    model.objective.check(trace)
 
 
 def _check_labels(num_classes: int, y: torch.Tensor | None, what: str) -> None:

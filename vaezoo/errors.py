@@ -42,8 +42,16 @@ class NoBoundError(VaezooError, TypeError):
     """A likelihood figure was asked of a model whose objective is no likelihood bound."""
 
 
+class TrainingWarning(UserWarning):
+    """Training went on or ended, but not as it should; the message says what to try."""
+
+
 class PluginWarning(UserWarning):
     """A plugin was skipped; the message names its distribution and says what to do."""
+
+
+class DataWarning(UserWarning):
+    """Some of the data were left out, or have changed; the message says which, and why."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

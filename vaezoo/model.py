@@ -22,6 +22,7 @@ from vaezoo.trace import Bound, Site, Trace
 
 if TYPE_CHECKING:
     from vaezoo.assembly import ModelConfig
+    from vaezoo.data.preprocessing import Preprocessing
 
 
 class VAE(nn.Module):
@@ -50,6 +51,10 @@ class VAE(nn.Module):
         self.prior = prior
         self.bound: Bound = bound
         self.config: ModelConfig | None = None
+        self.prepared = False  # whether training has begun, here or before it was loaded
+        self.origin: str | None = None  # the file that it was loaded from
+        self.preprocessing: Preprocessing | None = None
+        """How files become what the model takes, if it was trained on files."""
         self._objective = Borrowed(objective if objective is not None else ELBO())
 
     def forward(self, x: Tensor, y: Tensor | None = None, samples: int = 1) -> Trace:

@@ -34,7 +34,7 @@ tags:
 ---
 # {variant}
 
-A variational autoencoder, trained and saved with vaezoo.
+Trained and saved with vaezoo, a zoo of variational autoencoders.
 
 | | |
 |---|---|

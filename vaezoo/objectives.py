@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vaezoo.batch import Batch
+from vaezoo.errors import OptionError
 from vaezoo.schedules import Schedule, as_schedule
 from vaezoo.trace import Trace
 
@@ -99,6 +100,12 @@ class Objective(nn.Module, ABC):
         learnable = [*model.parameters(), *self.parameters(recurse=False)]
         return (Phase("elbo", self.loss, learnable),)
 
+    def check(self, trace: Trace) -> None:
+        """Raise OptionError for a model whose traces it cannot score. Default: takes all.
+
+        Asked once, before a run begins, with a trace of two examples.
+        """
+
     def prepare(self, batch: Batch, num_examples: int) -> None:
         """Once, eagerly, before the first step. Default: nothing."""
 
@@ -108,27 +115,65 @@ class ELBO(Objective):
 
     The loss is -E_q[log p(x|z)] + beta * KL (Kingma & Welling 2014, eq. 3; with beta != 1
     Higgins et al. 2017, eq. 4). Subclasses override ``regularizer``.
+
+    free_bits: λ, in nats; if positive, Σ_j max(λ, mean KL_j) over all latent dimensions j takes
+    the KL's place in the loss, but in no figure (Kingma et al. 2016, eq. 15). The mean is the
+    batch's, so it couples the batch. Raises ValueError for one that is negative; ``check`` and
+    ``score`` raise OptionError where the KL is no sum over dimensions.
     """
 
     def __init__(
-        self, beta: float | Schedule = 1.0, *, samples: int = 1, **weights: float | Schedule
+        self,
+        beta: float | Schedule = 1.0,
+        *,
+        samples: int = 1,
+        free_bits: float = 0.0,
+        **weights: float | Schedule,
     ) -> None:
         super().__init__(samples=samples, beta=beta, **weights)
+        if free_bits < 0:
+            raise ValueError(f"free_bits must not be negative, but is {free_bits}")
+        self.free_bits = free_bits
+        if free_bits:
+            self.per_example = False
 
     def regularizer(self, trace: Trace, weights: Weights) -> Tensor:
         """What the loss adds to -log p(x|z): (K, B), (B,), or () if it couples the batch."""
-        return weights["beta"] * trace.kl
+        kl = floored_kl(trace, self.free_bits) if self.free_bits else trace.kl
+        return weights["beta"] * kl
+
+    def check(self, trace: Trace) -> None:
+        if self.free_bits:
+            floored_kl(trace, self.free_bits)
 
     def score(self, trace: Trace, weights: Weights) -> Terms:
         loss = -trace.log_px + self.regularizer(trace, weights)
         for penalty in trace.penalties.values():
             loss = loss + penalty
-        logs = {"elbo": trace.elbo, "reconstruction": trace.log_px, "kl": trace.kl}
+        logs = {} if trace.bound == "none" else {"elbo": trace.elbo}
+        logs |= {"reconstruction": trace.log_px, "kl": trace.kl}
         if len(trace.sites) > 1:
             logs |= {f"kl/{site.name}": site.kl for site in trace.sites}
         logs |= trace.penalties
         logs = {name: reduce(value).detach() for name, value in logs.items()}
         return Terms(loss.mean(0), logs, trace.state)
+
+
+def floored_kl(trace: Trace, free_bits: float) -> Tensor:
+    """Σ_j max(λ, mean KL_j), the mean over samples and batch: (). Below λ it has no gradient.
+
+    Raises OptionError where a site's KL is no sum over its dimensions.
+    """
+    floored = []
+    for site in trace.sites:
+        if (kl := site.kl_by_dimension) is None:
+            raise OptionError(
+                f"free_bits are for each latent dimension, but q ({type(site.q).__name__}) and p "
+                f"({type(site.p).__name__}) of {site.name!r} are not both Independent over all "
+                f"dimensions, so their KL is no sum over these: choose others, or free_bits=0"
+            )
+        floored.append(kl.mean((0, 1)).clamp(min=free_bits).sum())
+    return torch.stack(floored).sum()
 
 
 def step_tensor(step: int, device: torch.device | str = "cpu") -> Tensor:

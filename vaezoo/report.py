@@ -57,7 +57,7 @@ def draw(
 def _training_curve(shown: Shown) -> Image | None:
     if not shown.records:
         return None
-    which = f"train and validation ({shown.data.name})"
+    which = f"train and validation ({shown.data.title})"
     caption = f"Training: means over the data in nats, {which}"
     return pictures.training_curve(shown.records, caption=caption)
 

@@ -103,7 +103,7 @@ class Shown:
     @property
     def labels(self) -> Tensor | None:
         """The labels of the examples of ``index``, whether or not the model takes any: (N,)."""
-        if self.data.num_classes is None:
+        if self.source.num_classes is None:
             return None
         labels = [examples(self.source, piece, "none")[1] for piece in self._pieces()]
         return torch.cat([y.cpu() for y in labels if y is not None])
@@ -141,7 +141,9 @@ def examples(
 def described(data: Data, split: str, binarization: Binarization) -> str:
     """Which ``examples`` a picture shows, for its caption."""
     kind = _once(binarization)
-    return f"{data.name}, {split} split" + ("" if kind == "none" else f", binarized ({kind})")
+    whole = split == "train" and len(data.splits()) == 1
+    part = "" if whole else f", {split} split"
+    return data.title + part + ("" if kind == "none" else f", binarized ({kind})")
 
 
 def most_active(

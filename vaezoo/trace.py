@@ -95,6 +95,19 @@ class Site:
         return closed.expand(self.z.shape[:2])
 
     @derived
+    def kl_by_dimension(self) -> Tensor | None:
+        """What each dimension of z adds to ``kl``: (K, B, *event), or None if it is no such sum.
+
+        It is one where q and p both are Independent over all dimensions of an event.
+        """
+        formula, q, p, ndims = _kl_formula(self.q, self.p)
+        if not ndims == len(self.q.event_shape) == len(self.p.event_shape):
+            return None
+        if formula is None:
+            return q.log_prob(self.z) - p.log_prob(self.code)
+        return formula(q, p).expand(self.z.shape)
+
+    @derived
     def kl_kind(self) -> Literal["analytic", "monte-carlo"]:
         """Which of the two ``kl`` is."""
         return "monte-carlo" if _kl_formula(self.q, self.p)[0] is None else "analytic"

@@ -19,7 +19,12 @@ from torch import Tensor
 
 import vaezoo
 from vaezoo.assembly import ModelConfig
-from vaezoo.errors import CheckpointError, VaezooError
+from vaezoo.data.preprocessing import (
+    Preprocessing,
+    preprocessing_from_json,
+    preprocessing_to_json,
+)
+from vaezoo.errors import CheckpointError, OptionError, VaezooError
 from vaezoo.files import dump_json, write_atomic
 from vaezoo.model import VAE
 from vaezoo.model_card import model_card
@@ -56,8 +61,10 @@ def save(model: VAE, path: str | Path, *, figures: Mapping[str, float] | None = 
 
 def config_of(model: VAE) -> dict[str, Any]:
     """What ``config.json`` holds."""
-    head = {"format": FORMAT, "vaezoo": vaezoo.__version__}
+    head: dict[str, Any] = {"format": FORMAT, "vaezoo": vaezoo.__version__}
     config = model.config
+    if model.preprocessing is not None:
+        head["preprocessing"] = preprocessing_to_json(model.preprocessing)
     if config is None:
         return {**head, "variant": None}
     return {
@@ -91,9 +98,23 @@ def load(path: str | Path, device: str | torch.device = "cpu", into: VAE | None 
         check_format(config, file)
         model = into
     _check_state(model.state_dict(), tensors, file)
+    preprocessing = _preprocessing(config, file)
     model.to(device)
     model.load_state_dict(tensors)
+    model.prepared, model.origin = True, str(file)
+    model.preprocessing = preprocessing
     return model.eval()
+
+
+def read_config(path: str | Path) -> ModelConfig:
+    """What a saved model was made from. Raises CheckpointError, as ``load`` does."""
+    file = find_weights(path)
+    try:
+        with safetensors.safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{file} is no readable safetensors file: {error}") from error
+    return parse_config(_config(metadata, file), file)
 
 
 def find_weights(path: str | Path) -> Path:
@@ -114,9 +135,13 @@ def _read(file: Path, device: str | torch.device) -> tuple[dict[str, Any], dict[
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{file} is no readable safetensors file: {error}") from error
+    return _config(metadata, file), tensors
+
+
+def _config(metadata: Mapping[str, str], file: Path) -> dict[str, Any]:
     if KEY not in metadata:
         raise CheckpointError(f"{file} was not written by vaezoo: its metadata lack {KEY!r}")
-    return parse_json(metadata[KEY], f"the metadata of {file}"), tensors
+    return parse_json(metadata[KEY], f"the metadata of {file}")
 
 
 def parse_json(text: str, where: str) -> dict[str, Any]:
@@ -178,6 +203,15 @@ def parse_config(config: Mapping[str, Any], file: Path) -> ModelConfig:
             f"again and pass it as load(..., into=model)"
         )
     return parsed
+
+
+def _preprocessing(config: Mapping[str, Any], file: Path) -> Preprocessing | None:
+    """What the config records of it, if it does."""
+    recorded = config.get("preprocessing")
+    try:
+        return None if recorded is None else preprocessing_from_json(recorded)
+    except OptionError as error:
+        raise CheckpointError(f"{file}: the config is damaged: {error}") from error
 
 
 def _rebuild(config: ModelConfig, file: Path) -> VAE:

@@ -29,3 +29,23 @@ def vaezoo_specs() -> Iterator[vaezoo.VariantSpec]:
         paper="Sohn et al. 2015, Learning Structured Output Representation using Deep "
         "Conditional Generative Models, NeurIPS 28",
     )
+    yield vaezoo.VariantSpec(
+        name="annealed-vae",
+        target="vaezoo_plugins.annealed_vae:annealed_vae",
+        summary="Holds the KL at a capacity that rises during training",
+        paper="Burgess et al. 2018, Understanding disentangling in beta-VAE, arXiv:1804.03599",
+    )
+    yield vaezoo.VariantSpec(
+        name="sigma-vae",
+        target="vaezoo_plugins.sigma_vae:sigma_vae",
+        summary="Calibrates the sigma of a Gaussian likelihood, and so needs no beta",
+        paper="Rybkin, Daniilidis & Levine 2021, Simple and Effective VAE Training with "
+        "Calibrated Decoders, arXiv:2006.13202",
+    )
+    yield vaezoo.VariantSpec(
+        name="ae",
+        target="vaezoo_plugins.ae:ae",
+        summary="The deterministic autoencoder: no noise, no KL, no bound; to compare with",
+        paper="Hinton & Salakhutdinov 2006, Reducing the Dimensionality of Data with Neural "
+        "Networks, Science 313:504-507",
+    )

@@ -19,6 +19,9 @@ class Options:
     """Steps over which the KL's weight rises linearly from 0 to beta."""
     warmup_period: int = 0
     """Steps after which the warm-up starts again (cyclical, Fu et al. 2019); 0: never."""
+    free_bits: float = 0.0
+    """Nats of KL that each latent dimension may have at no cost, on average over a batch
+    (Kingma et al. 2016); figures show the whole KL."""
 
     def __post_init__(self) -> None:
         if self.beta < 0:
@@ -27,4 +30,5 @@ class Options:
 
 def beta_vae(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
     beta = warmup(options.beta, options.warmup_steps, options.warmup_period)
-    return vaezoo.VAE(parts.encoder(), parts.decoder(), parts.prior(), objective=vaezoo.ELBO(beta))
+    objective = vaezoo.ELBO(beta, free_bits=options.free_bits)
+    return vaezoo.VAE(parts.encoder(), parts.decoder(), parts.prior(), objective=objective)

@@ -17,6 +17,9 @@ class Options:
     their label less reliably. A prior that is chosen by name goes before."""
     beta: float = 1.0
     """Weight of the KL, which is in nats and summed over latents."""
+    free_bits: float = 0.0
+    """Nats of KL that each latent dimension may have at no cost, on average over a batch
+    (Kingma et al. 2016); figures show the whole KL."""
 
     def __post_init__(self) -> None:
         if self.beta < 0:
@@ -28,5 +31,5 @@ def cvae(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
         parts.encoder(conditional=True),
         parts.decoder(conditional=True),
         parts.prior("class-normal" if options.learned_prior else "standard-normal"),
-        objective=vaezoo.ELBO(options.beta),
+        objective=vaezoo.ELBO(options.beta, free_bits=options.free_bits),
     )

@@ -17,6 +17,9 @@ class Options:
     """Steps over which the KL's weight rises linearly from 0 to 1."""
     warmup_period: int = 0
     """Steps after which the warm-up starts again (cyclical, Fu et al. 2019); 0: never."""
+    free_bits: float = 0.0
+    """Nats of KL that each latent dimension may have at no cost, on average over a batch
+    (Kingma et al. 2016); figures show the whole KL."""
     samples: int = 1
     """Draws of z for each example in a training step."""
 
@@ -27,5 +30,5 @@ def vae(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
         parts.encoder(),
         parts.decoder(),
         parts.prior(),
-        objective=vaezoo.ELBO(beta, samples=options.samples),
+        objective=vaezoo.ELBO(beta, samples=options.samples, free_bits=options.free_bits),
     )

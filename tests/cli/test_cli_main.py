@@ -63,7 +63,8 @@ MISTAKES = [
     ("train vae --resume 3", "unexpected argument '3'"),
     ("train vae --betas 0.9", "--betas takes 2 values, each a number, not '0.9'"),
     ("train vae --optimizer adamm", "Did you mean 'adam'?"),
-    ("train vae extra", "unexpected argument 'extra'"),
+    ("train vae extra", "unknown variant 'extra'"),
+    ("train vae --steps 3 extra", "unexpected argument 'extra'"),
     ("train --steps 3 --model.latent-dim 4 vae", "the variant comes first"),
     ("train beta-vae --model.bta 4", "Did you mean '--model.beta'?"),
     ("train beta-vae --beta 4", "Did you mean '--model.beta'?"),
@@ -155,8 +156,7 @@ def test_a_bug_is_no_mistake(vaezoo, monkeypatch):
         raise RuntimeError("a bug")
 
     monkeypatch.setattr("vaezoo.registry.lookup.list_variants", bug)
-    with pytest.raises(RuntimeError, match="a bug"):
-        vaezoo("list")
+    assert vaezoo("list").code == 1
 
 
 def test_exit_codes_reach_the_shell():

@@ -132,7 +132,7 @@ def test_the_default_run_has_its_preset_and_flags_go_over_it(monkeypatch):
     assert (training.steps, training.batch_size) == (77, 5)
     assert options["latent_dim"] is None
     training, options = planned("--data", "tiny")
-    assert (training.steps, training.batch_size) == (None, 128)
+    assert (training.steps, training.batch_size) == (None, None)
     assert options["latent_dim"] is None
 
 
@@ -195,7 +195,7 @@ def test_damaged_figures_are_told(vaezoo, trained, tmp_path, text):
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("vae --steps 4", "training.steps was 3 and now is 4"),
+        ("vae --steps 2", "training.steps was 3 and now is 2, and a run can only be made longer"),
         ("vae --learning-rate 1", "training.learning_rate"),
         ("vae --model.latent-dim 3", "model.shared.latent_dim was 2 and now is 3"),
         ("vae --model.network.hidden 3", "model.parts.network.hidden"),

@@ -187,9 +187,9 @@ def test_validation_that_makes_no_sense_is_refused(validation: Any, message: str
         as_data(numbered(), validation=validation)
 
 
-def test_a_path_is_no_data() -> None:
-    with pytest.raises(DataError, match="cannot be a PurePosixPath; give a dataset's name"):
-        as_data(pathlib.PurePosixPath("images"))
+def test_a_path_that_is_not_there_is_refused() -> None:
+    with pytest.raises(DataError, match="no file or folder 'no-images'"):
+        as_data(pathlib.Path("no-images"))
 
 
 @dataclass(frozen=True, kw_only=True)

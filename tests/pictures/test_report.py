@@ -151,14 +151,14 @@ def test_captions_name_the_examples_their_number_and_split(tmp_path, monkeypatch
     said = writings(monkeypatch)
     drawn(tmp_path, data_of((1, 6, 5), n=12), latent_dim=2)
     whole = " ".join(said)
-    assert whole.count("mine, train split") == 5
-    assert whole.count("; 12 examples, mine, train split") == 2
+    assert whole.count("mine") == 5
+    assert whole.count("; 12 examples, mine") == 2
 
 
 def test_only_some_of_many_examples_are_measured_from_all_over_the_split():
     data = data_of((1,), n=3 * MEASURED)
     shown = Shown(model=Means(), data=data, split="train", binarization="none")
-    assert shown.measured_on == "5,000 of 15,000 examples, mine, train split"
+    assert shown.measured_on == "5,000 of 15,000 examples, mine"
     assert (len(shown.index), shown.index[0], shown.index[-1]) == (MEASURED, 0, 3 * MEASURED - 1)
 
 

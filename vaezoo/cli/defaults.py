@@ -18,10 +18,11 @@ TRAINING: dict[str, Any] = {
 }
 """Options of training on the default data, for any variant, as in TrainingConfig."""
 
-MODEL: dict[str, Any] = {
+SIZES: dict[str, Any] = {
     "latent_dim": 10,
-    "beta": 1.5,
-    "warmup_steps": 10_000,
     "network": {"name": "conv", "patch": 4, "channels": [32, 32, 64], "activation": "silu"},
 }
+"""Options of any variant on the default data that is trained beside others, to compare them."""
+
+MODEL: dict[str, Any] = {**SIZES, "beta": 1.5, "warmup_steps": 10_000}
 """Options of the default variant on the default data, as ``vaezoo.create`` takes them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,7 @@ from vaezoo.cli.arguments import ModelPath, Unset, parse
 from vaezoo.cli.tables import line
 from vaezoo.cli.usage import UsageError, check_seed
 from vaezoo.errors import VaezooError
-from vaezoo.registry import lookup
-from vaezoo.registry.specs import DatasetSpec
+from vaezoo.registry.paths import chosen_dataset
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,7 +56,8 @@ class FromData(Drawing):
     """What starts from examples takes."""
 
     data: Unset[str] = None
-    """Data to take examples of. Default: the run's. The test split, else what there is."""
+    """Data to take examples of, a name or a path. Default: the run's. The test split, else what
+    there is."""
     data_root: Unset[Path] = None
     """Where data sets are kept. Default: $VAEZOO_DATA, else the cache folder."""
 
@@ -168,7 +169,7 @@ def open_model(asked: Drawing, command: str) -> Saved:
 def check_data(asked: FromData) -> None:
     """Raise UnknownComponentError for data of no known name, before torch is imported."""
     if asked.data:
-        lookup.find(DatasetSpec, asked.data)
+        chosen_dataset(asked.data)
 
 
 def check_count(flag: str, n: int | None) -> None:
@@ -211,13 +212,11 @@ def _samples_of(saved: Saved, label: int, n: int, seed: int) -> Image:
 
 
 def _class_names(saved: Saved) -> tuple[str, ...]:
-    """Those of the run's data, if they are at hand: a picture can do without."""
-    if saved.run is None:
-        return ()
-    try:
-        names = saved.data().classes
-    except VaezooError:
-        return ()
+    """Those that the model was trained on, if they are at hand: a picture can do without."""
+    names: tuple[str, ...] = getattr(saved.model.preprocessing, "classes", ())
+    if not names and saved.run is not None:
+        with contextlib.suppress(VaezooError):
+            names = saved.data().classes
     return names if len(names) == saved.model.num_classes else ()
 
 

@@ -15,7 +15,8 @@ from vaezoo.cli.arguments import ModelPath, Unset, parse
 from vaezoo.cli.tables import line, table
 from vaezoo.cli.usage import UsageError, check_seed
 from vaezoo.registry import lookup
-from vaezoo.registry.specs import DatasetSpec, MetricSpec
+from vaezoo.registry.paths import chosen_dataset
+from vaezoo.registry.specs import MetricSpec
 
 UNITS = {"bits_per_dim": "bits/dim", "samples": "", "examples": "", "seed": ""}
 MADE_ON = {"data": str, "split": str, "examples": int, "binarization": str, "seed": int}
@@ -29,7 +30,7 @@ class Eval:
     path: ModelPath = ""
     """A run's folder, a model's folder, or a weights file."""
     data: Unset[str] = None
-    """Data to measure on. Default: the run's."""
+    """Data to measure on, a name or a path. Default: the run's."""
     data_root: Unset[Path] = None
     """Where data sets are kept. Default: $VAEZOO_DATA, else the cache folder."""
     split: Unset[str] = None
@@ -37,7 +38,8 @@ class Eval:
     binarization: Unset[Literal["none", "threshold", "static", "dynamic"]] = None
     """How images become binary. Default: as in the run."""
     metrics: Unset[tuple[str, ...]] = None
-    """elbo, bits-per-dim, log-likelihood. Default: elbo, and bits-per-dim if it is defined."""
+    """elbo, reconstruction, bits-per-dim, log-likelihood. Default: elbo, and bits-per-dim if it is
+    defined; reconstruction of what is no bound."""
     samples: Unset[int] = None
     """Importance samples for each example, of metrics that take them. Default: the metric's own,
     5000 of log-likelihood."""
@@ -53,7 +55,7 @@ def evaluate(argv: Sequence[str]) -> None:
     """``vaezoo eval``."""
     asked = parse(Eval, argv, "eval", "Measure a trained model; figures are in nats per example.")
     if asked.data:
-        lookup.find(DatasetSpec, asked.data)
+        chosen_dataset(asked.data)
     for metric in asked.metrics or ():
         lookup.find(MetricSpec, metric)
     check_seed(asked.seed)
@@ -68,7 +70,7 @@ def evaluate(argv: Sequence[str]) -> None:
         saved.model,
         data,
         metrics=metrics or None,
-        split=asked.split or shown_split(data)[0],
+        split=asked.split or (shown_split(data)[0] if len(data.splits()) > 1 else None),
         binarization=saved.binarization(asked.binarization),
         seed=asked.seed,
     )
@@ -106,33 +108,57 @@ def finite(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 def are_figures(value: Any) -> TypeGuard[Mapping[str, Any]]:
     """Whether it is what ``evaluate`` returns, as far as ``show_figures`` needs it."""
+    if not isinstance(value, dict):
+        return False
+    told = value.get("warnings", [])  # of a run
+    figures = {name: v for name, v in value.items() if name != "warnings"}
     return (
-        isinstance(value, dict)
-        and all(isinstance(value.get(name), kind) for name, kind in MADE_ON.items())
-        and all(isinstance(v, str | int | float | None) for v in value.values())
+        all(isinstance(value.get(name), kind) for name, kind in MADE_ON.items())
+        and all(isinstance(v, str | int | float | None) for v in figures.values())
+        and isinstance(told, list)
+        and all(isinstance(warning, str) for warning in told)
     )
 
 
 def show_figures(figures: Mapping[str, Any]) -> None:
     """A table of figures, each with its standard error and unit, under what they were made on."""
+    line(made_on(figures))
+    table(
+        (
+            name.replace("_", "-"),
+            number(figures[name]),
+            error(figures.get(name + ERROR)),
+            UNITS.get(name, "nats"),
+        )
+        for name in measured(figures)
+    )
+    if "log_det" in figures:
+        line("of standardized columns; with log-det added, of the values in the file's own units")
+
+
+def made_on(figures: Mapping[str, Any]) -> str:
+    """What figures were made on, in a line."""
     made_on = f"{figures['data']}, {figures['split']}: {figures['examples']:,} examples"
-    line(f"{made_on}; binarization {figures['binarization']}; seed {figures['seed']}")
-    rows = []
-    for name, value in figures.items():
-        if isinstance(value, str) or name in ("examples", "seed") or name.endswith(ERROR):
-            continue
-        error = figures.get(name + ERROR)
-        label = name.replace("_", "-")
-        rows.append((label, _number(value), _error(error), UNITS.get(name, "nats")))
-    table(rows)
+    return f"{made_on}; binarization {figures['binarization']}; seed {figures['seed']}"
 
 
-def _number(value: Any) -> str:
+def measured(figures: Mapping[str, Any]) -> list[str]:
+    """The names of what was measured, without its standard errors."""
+    return [
+        name
+        for name, value in figures.items()
+        if not (isinstance(value, str | list) or name in MADE_ON or name.endswith(ERROR))
+    ]
+
+
+def number(value: Any) -> str:
+    """A figure, with as many digits as matter."""
     if isinstance(value, float):
         return f"{value:,.4f}" if abs(value) < 10 else f"{value:,.2f}"
     return "undefined" if value is None else str(value)
 
 
-def _error(value: Any) -> str:
+def error(value: Any) -> str:
+    """A figure's standard error, where there is one."""
     known = isinstance(value, float) and math.isfinite(value)
     return f"± {value:.2g}" if known else ""

@@ -51,7 +51,7 @@ def interpolate(argv: Sequence[str]) -> None:
     if asked.index is None:
         chosen = pairs(source, asked.n, alike=saved.model.num_classes is not None)
         if not chosen:
-            raise UsageError(f"the {split} split of {data.name} holds no pair: give --index")
+            raise UsageError(f"the {split} split of {data.title} holds no pair: give --index")
     else:
         chosen = [asked.index]
     if wrong := [i for pair in chosen for i in pair if not 0 <= i < len(source)]:

@@ -13,16 +13,19 @@ from typing import TextIO
 
 import vaezoo
 from vaezoo.cli.usage import HELP, UsageError, is_flag, tell, unknown_flag
-from vaezoo.errors import PluginWarning, VaezooError, did_you_mean
+from vaezoo.errors import DataWarning, PluginWarning, VaezooError, did_you_mean
 
-OK, MISTAKE, INTERRUPTED, BROKEN_PIPE = 0, 2, 130, 141
+OK, FAULT, MISTAKE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
+OURS = (PluginWarning, DataWarning)
 
 COMMANDS = {
     "list": ("vaezoo.cli.catalogue:list_", "the variants that can be trained"),
     "describe": ("vaezoo.cli.catalogue:describe", "what a variant or component is and takes"),
     "plugins": ("vaezoo.cli.catalogue:plugins", "where they come from, and what is broken"),
+    "data": ("vaezoo.cli.data:data", "the data sets, and what one or a file of yours holds"),
     "check": ("vaezoo.cli.catalogue:check", "whether a variant keeps the rules of the zoo"),
     "train": ("vaezoo.cli.train:train", "train a model; with nothing else, the default one"),
+    "runs": ("vaezoo.cli.runs:runs", "the runs in a folder, with their figures"),
     "eval": ("vaezoo.cli.evaluate:evaluate", "measure a trained model"),
     "sample": ("vaezoo.cli.draw:sample", "draw samples from its prior"),
     "reconstruct": ("vaezoo.cli.draw:reconstruct", "draw originals over their reconstructions"),
@@ -46,12 +49,16 @@ TAIL = """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit code is 0, 2 for a user's mistake, 130 after Ctrl-C."""
+    """Run a command line; the exit code is 0, 2 for a user's mistake, 130 after Ctrl-C.
+
+    1 is for what nobody foresaw, which is no mistake of the user's.
+    """
     arguments = [*(sys.argv[1:] if argv is None else argv)]
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     with warnings.catch_warnings():
-        warnings.simplefilter("always", PluginWarning)
+        for category in OURS:
+            warnings.simplefilter("always", category)
         warnings.showwarning = show_warning
         try:
             code = run(arguments)
@@ -69,6 +76,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                 traceback.print_exc()
             tell(": ".join(["interrupted", *map(str, interrupt.args)]))
             code = INTERRUPTED
+        except Exception as error:
+            if debug:
+                traceback.print_exc()
+            tell(
+                f"error: unexpected {type(error).__name__}: {one_line(error)}"
+                + ("" if debug else "; --debug shows where it comes from")
+            )
+            code = FAULT
     return code
 
 
@@ -117,7 +132,7 @@ def show_warning(
     line: str | None = None,
 ) -> None:
     """Our own warnings as one plain line, those of other packages as Python shows them."""
-    if issubclass(category, PluginWarning) or Path(filename).is_relative_to(_PACKAGE):
+    if issubclass(category, OURS) or Path(filename).is_relative_to(_PACKAGE):
         tell(f"warning: {' '.join(str(message).split())}")
     else:
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))

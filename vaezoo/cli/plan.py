@@ -18,23 +18,28 @@ from typing import Annotated, Any
 import torch
 import tyro
 
-from vaezoo.cli import defaults, model_flags
+from vaezoo.assembly import ModelConfig
+from vaezoo.cli import data_flags, defaults, model_flags
 from vaezoo.cli.arguments import Unset, flags, make, parse, wants_help
-from vaezoo.cli.saved import data_name
+from vaezoo.cli.overrides import asked_for
+from vaezoo.cli.reading import shown_reading
+from vaezoo.cli.saved import recorded_data
 from vaezoo.cli.usage import UsageError, flag_name, given, groups, is_flag
 from vaezoo.data import Data, as_data
 from vaezoo.errors import RunError
 from vaezoo.model import VAE
 from vaezoo.options import build, options_of
 from vaezoo.registry import lookup
-from vaezoo.registry.specs import DatasetSpec, VariantSpec
-from vaezoo.training.config import TrainingConfig, resolve
+from vaezoo.registry.paths import chosen_dataset, label_of
+from vaezoo.registry.specs import VariantSpec
+from vaezoo.training.config import Resolved, TrainingConfig
 from vaezoo.training.run_folder import RunFolder
-from vaezoo.training.trainer import run_config
-from vaezoo.weights import parse_config
+from vaezoo.training.trainer import resolve_for, run_config
+from vaezoo.weights import load, parse_config, read_config
 from vaezoo.zoo import create
 
 COMMAND = "train"
+RUNS = "runs"
 VARIANT_NAME = tyro.conf.arg(metavar="[NAME]", help_behavior_hint="")
 
 
@@ -43,17 +48,25 @@ class Train:
     """What ``vaezoo train`` takes beside the options of training and of the model."""
 
     name: Annotated[Unset[str], tyro.conf.Positional, VARIANT_NAME] = None
-    """The variant; see `vaezoo list`. Default: beta-vae."""
+    """The variant; see `vaezoo list`. Default: beta-vae. Several, as in `vaezoo train ae vae`, are
+    trained one after the other and compared."""
     data: Unset[str] = None
-    """The data to learn from. Default: sprites, which need no download."""
+    """The data to learn from: a name, or a folder of images, an array file or a CSV; see
+    `vaezoo data`. Default: sprites, which need no download."""
     data_root: Unset[Path] = None
     """Where data sets are kept. Default: $VAEZOO_DATA, else the cache folder."""
     out: Unset[Path] = None
-    """The run's folder. Default: runs/NAME-DATA."""
+    """The run's folder; of several variants, the folder of their runs. Default: runs/NAME-DATA."""
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Go on with the run in the folder; what it was started with need not be said again."""
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Replace the run in the folder."""
+    init_from: Unset[Path] = None
+    """Fine-tune: start from the weights of this run or model, whose variant and parts are then
+    the default."""
+    set: Unset[tuple[str, ...]] = None
+    """KEY=VALUE ..., another way to give options: --set steps=500 model.beta=2 is --steps 500
+    --model.beta 2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,24 +82,29 @@ class Target:
     """Which run it is, settled before the other flags."""
 
     variant: str
-    data_name: str
+    choice: Mapping[str, Any]
+    """Of the data: {"name": ..., options}."""
     data_root: Path | None
     out: Path
     base: Base
     resume: bool
     overwrite: bool
+    init_from: Path | None = None
 
     @cached_property
     def data(self) -> Data:
-        return as_data(self.data_name, root=self.data_root)
+        with shown_reading():
+            return as_data(self.choice, root=self.data_root)
 
     def model(self, options: Mapping[str, Any]) -> VAE:
         """A new model for the data."""
         data = self.data
         classes = data.num_classes
-        return create(
+        model = create(
             self.variant, input_shape=data.input_shape, offered_classes=classes, **options
         )
+        model.preprocessing = data.preprocessing
+        return model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,22 +115,33 @@ class Plan:
     training: TrainingConfig
     options: Mapping[str, Any]
     """Of the model, as ``vaezoo.create`` takes them."""
+    overrides: Mapping[str, Any]
+    """What the line asked for, by dotted name."""
 
     def model(self) -> VAE:
-        """The run's model, the same at each call."""
+        """The run's model, the same at each call. CheckpointError if it starts from weights
+        that do not fit it."""
         torch.manual_seed(self.training.seed)
-        return self.target.model(self.options)
+        model = self.target.model(self.options)
+        origin = self.target.init_from
+        return model if origin is None else load(origin, into=model)
 
-    def check_agrees(self, run: RunFolder) -> None:
-        """Raise RunError unless the run was started with this plan."""
-        data = self.target.data
-        steps = len(data.train) // self.training.batch_size
-        run.resume(run_config(self.model(), data, resolve(self.training, steps)))
+    def longer_than(self, run: RunFolder) -> bool:
+        """Whether this is the run's plan with more steps. RunError unless it is its plan."""
+        return run.longer(run_config(self.model(), self.target.data, self.resolved()))
+
+    def resolved(self) -> Resolved:
+        """The run's training with nothing left open."""
+        return resolve_for(self.model(), self.target.data, self.training)
 
 
-def make_plan(argv: Sequence[str]) -> Plan:
-    """Raises VaezooError for what cannot be run, SystemExit(0) once the help is shown."""
-    target = settle(argv)
+def make_plan(argv: Sequence[str], *, compared: bool = False) -> Plan:
+    """What to run. compared: whether it is one of several variants, which get the same sizes.
+
+    Raises VaezooError for what cannot be run, SystemExit(0) once the help is shown.
+    """
+    argv = data_flags.expanded(argv)
+    target = settle(argv, compared=compared)
     model_flags.check_parts(argv)
     parts = model_flags.chosen_parts(argv, target.base.model)
     if not wants_help(argv):
@@ -125,14 +154,17 @@ def make_plan(argv: Sequence[str]) -> Plan:
         raise UsageError("give --epochs or --steps, not both")
     if "--epochs" in given(argv):
         values["steps"] = None  # the base's
+    training = build(TrainingConfig, values, COMMAND)
+    options = model_flags.model_values(parsed.model)
     return Plan(
         target=target,
-        training=build(TrainingConfig, values, COMMAND),
-        options=model_flags.model_values(parsed.model),
+        training=training,
+        options=options,
+        overrides=asked_for(argv, training, options),
     )
 
 
-def settle(argv: Sequence[str]) -> Target:
+def settle(argv: Sequence[str], *, compared: bool = False) -> Target:
     """Which run a line means, from the flags that do not depend on that."""
     cls = make("Train", options_of(TrainingConfig), bases=(Train,))
     known = flags(cls)
@@ -142,54 +174,77 @@ def settle(argv: Sequence[str]) -> Target:
     asked: Train = parse(cls, [token for group in understood for token in group], COMMAND)
     if asked.resume and asked.overwrite:
         raise UsageError("give --resume or --overwrite, not both")
-    variant = defaults.VARIANT if asked.name is None else asked.name
-    data = defaults.DATA if asked.data is None else asked.data
+    if asked.resume and asked.init_from is not None:
+        raise UsageError("give --resume or --init-from, not both")
+    origin = None if asked.init_from is None else read_config(asked.init_from)
+    variant = asked.name or (defaults.VARIANT if origin is None else origin.variant)
     lookup.find(VariantSpec, variant)
-    lookup.find(DatasetSpec, data)
-    out = asked.out or Path("runs") / f"{variant.replace('/', '-')}-{data.replace('/', '-')}"
+    choice: Mapping[str, Any] = chosen_dataset(defaults.DATA if asked.data is None else asked.data)
     base = Base()
-    if data == defaults.DATA:
+    if choice["name"] == defaults.DATA:
+        own = defaults.MODEL if variant == defaults.VARIANT else {}
         base = Base(
-            training=defaults.TRAINING,
-            model=defaults.MODEL if variant == defaults.VARIANT else {},
+            training=defaults.TRAINING, model={**defaults.SIZES, **own} if compared else own
         )
+    if origin is not None:
+        base = Base(training=base.training, model=_model_base(origin, variant))
+    out, init_from = asked.out or Path(RUNS) / run_name(variant, choice, argv), asked.init_from
     run = RunFolder(out)
     if asked.resume and not wants_help(argv) and (run.exists() or asked.name is None):
-        base, variant, data = _recorded(run, asked)
+        base, variant, choice, init_from = _recorded(run, asked)
     return Target(
         variant=variant,
-        data_name=data,
+        choice=data_flags.with_flags(choice, argv, COMMAND),
         data_root=asked.data_root,
         out=out,
         base=base,
         resume=asked.resume,
         overwrite=asked.overwrite,
+        init_from=init_from,
     )
 
 
-def _recorded(run: RunFolder, asked: Train) -> tuple[Base, str, str]:
-    """What a run was started with: its values, its variant and its data."""
+def run_name(variant: str, choice: Mapping[str, Any], argv: Sequence[str]) -> str:
+    """What a run's folder is called. choice: the dataset, to which the line may add options."""
+    called = label_of(data_flags.with_flags(choice, argv, COMMAND))
+    return f"{variant}-{called}".replace("/", "-")
+
+
+def _model_base(config: ModelConfig, variant: str) -> dict[str, Any]:
+    """What a saved model was made from; its options only where they are those of the variant."""
+    shared = {k: v for k, v in config.shared.items() if k not in model_flags.FROM_DATA}
+    own = config.options if config.variant == variant else {}
+    return {**own, **shared, **config.parts}
+
+
+def _recorded(run: RunFolder, asked: Train) -> tuple[Base, str, Mapping[str, Any], Path | None]:
+    """What a run was started with: its values, variant, data, and weights if it needs them."""
     config = run.config()
     model = parse_config(config["model"], run.path)
-    data = data_name(config, run.path)
-    for what, old, new in (("variant", model.variant, asked.name), ("data", data, asked.data)):
-        if new not in (None, old):
-            raise RunError(f"{run.path} cannot be resumed with another {what}: it has {old!r}")
-    shared = {k: v for k, v in model.shared.items() if k not in model_flags.FROM_DATA}
-    base = Base(training=config["training"], model={**model.options, **shared, **model.parts})
-    return base, model.variant, data
+    data = recorded_data(config, run.path)
+    if asked.name not in (None, model.variant):
+        raise RunError(
+            f"{run.path} cannot be resumed with another variant: it has {model.variant!r}"
+        )
+    if asked.data is not None and not chosen_dataset(asked.data).items() <= data.items():
+        name = data.get("path") or data["name"]
+        raise RunError(f"{run.path} cannot be resumed with another data: it has {name!r}")
+    base = Base(training=config["training"], model=_model_base(model, model.variant))
+    origin = config.get("init_from") if run.safe_step() == 0 else None
+    return base, model.variant, data, Path(origin) if isinstance(origin, str) else None
 
 
 def _parse(argv: Sequence[str], target: Target, parts: Mapping[str, Any]) -> Any:
     base = target.base
     values = model_flags.without_rivals(argv, base.model)
     model = model_flags.model_class(target.variant, values, parts)
-    nested = {"model": ("model", model)}
+    nested = {"model": ("model", model), **data_flags.nested(target.choice)}
     cls = make("Train", options_of(TrainingConfig), base.training, nested, bases=(Train,))
     if not wants_help(argv):
         _check_owners(given(argv) - {*flags(cls)})
     about = (
-        f"Train a model; here with the options of {target.variant}, other variants have others. "
+        f"Train a model; here with the options of {target.variant} and of the data "
+        f"{target.choice['name']}, others have others. "
         f"The options of a network, likelihood or prior are shown when it is named, as in "
         f"`vaezoo train {target.variant} --model.network mlp --help`."
     )

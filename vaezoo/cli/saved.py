@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vaezoo.cli.reading import shown_reading
 from vaezoo.cli.usage import UsageError
-from vaezoo.data import Binarization, Data, as_data
-from vaezoo.errors import DataError, RunError
+from vaezoo.data import Binarization, Data, as_data, data_for
+from vaezoo.errors import DataError, DataWarning, RunError
 from vaezoo.model import VAE
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import DatasetSpec
 from vaezoo.training.config import resolve_device
+from vaezoo.training.fingerprint import fingerprint
 from vaezoo.training.run_folder import RunFolder
 from vaezoo.weights import WEIGHTS, find_weights, load
 
@@ -27,9 +30,12 @@ class Saved:
     config: dict[str, Any] | None = None
     """Of the run."""
 
-    def data(self, name: str | None = None, root: Path | None = None) -> Data:
-        """The data of that name, else those of the run."""
-        return as_data(name or self._data_name(), root=root)
+    def data(self, chosen: str | None = None, root: Path | None = None) -> Data:
+        """The data of that name, or of that path as the model takes them; else the run's."""
+        with shown_reading():
+            if chosen:
+                return data_for(self.model, chosen, root)
+            return self._data_of_the_run(root)
 
     def binarization(self, chosen: Binarization | None = None) -> Binarization:
         """The one that is chosen, else the run's, else none."""
@@ -42,16 +48,25 @@ class Saved:
         """Where a picture goes: to the run's others, or here."""
         return (self.run.samples if self.run else Path()) / name
 
-    def _data_name(self) -> str:
+    def _data_of_the_run(self, root: Path | None) -> Data:
         if self.config is None:
             raise UsageError(
                 f"{self.path} is a model without its run: say what data to use, as in "
-                f"--data mnist; there are {', '.join(lookup.names(DatasetSpec))}"
+                f"--data mnist, or a path; there are {', '.join(lookup.names(DatasetSpec))}"
             )
         try:
-            return data_name(self.config, self.path)
+            data = as_data(recorded_data(self.config, self.path), root=root)
         except DataError as error:
             raise DataError(f"{error}: say what data to use with --data") from error
+        recorded = self.config["data"].get("fingerprint")
+        if recorded not in (None, fingerprint(data)):
+            warnings.warn(
+                f"{data.title} has changed since {self.path} was trained on it: its other splits "
+                f"may hold what was trained on",
+                DataWarning,
+                stacklevel=2,
+            )
+        return data
 
 
 def open_saved(path: str, device: str, command: str) -> Saved:
@@ -90,9 +105,9 @@ def _exported(model: VAE, path: Path) -> Saved:
     return Saved(model=model, path=path)
 
 
-def data_name(config: dict[str, Any], path: Path) -> str:
-    """The name of a run's data. Raises DataError unless they can be had by it."""
-    name = config["data"].get("name")
+def recorded_data(config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A run's data, as ``as_data`` takes them. Raises DataError unless they have a name."""
+    name, options = (config["data"].get(key) for key in ("name", "options"))
     if name not in lookup.names(DatasetSpec):
         raise DataError(f"the data of {path}, {name!r}, are none that vaezoo knows by name")
-    return str(name)
+    return {**(options if isinstance(options, dict) else {}), "name": name}

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from vaezoo.cli.evaluate import are_figures, show_figures
+from vaezoo.cli.overrides import expanded
 from vaezoo.cli.tables import line
 from vaezoo.cli.usage import flag_name, groups, tell, value_of
-from vaezoo.errors import RunError
+from vaezoo.errors import RunError, TrainingWarning
 from vaezoo.registry import lookup
-from vaezoo.registry.specs import DatasetSpec, VariantSpec
+from vaezoo.registry.paths import chosen_dataset
+from vaezoo.registry.specs import VariantSpec
 
 if TYPE_CHECKING:
+    from vaezoo.cli.plan import Plan
     from vaezoo.training.run_folder import RunFolder
 
 WHICH_RUN = ("--out", "--resume", "--data-root")
@@ -23,45 +27,80 @@ WHICH_RUN = ("--out", "--resume", "--data-root")
 
 def train(argv: Sequence[str]) -> None:
     """``vaezoo train``."""
-    _check_names(argv)
+    argv = expanded(argv)
+    names = groups(argv)[0]
+    _check_names(names, argv)
+    if len(names) > 1:
+        from vaezoo.cli.several import train_several
+
+        train_several(names, argv)
+        return
     from vaezoo.cli.plan import make_plan
+
+    plan = make_plan(argv)
+    check_folder(plan)
+    show_run(finish(plan, argv))
+
+
+def check_folder(plan: Plan) -> None:
+    """Raise RunError for a folder whose run is neither to be continued nor to be replaced."""
+    from vaezoo.training.run_folder import RunFolder
+
+    target = plan.target
+    if RunFolder(target.out).exists() and not (target.resume or target.overwrite):
+        raise RunError(
+            f"{target.out} already holds a run: continue it with --resume, replace it with "
+            f"--overwrite, or choose another folder with --out"
+        )
+
+
+def finish(plan: Plan, argv: Sequence[str]) -> RunFolder:
+    """Train as planned, or what is left of it; argv: the line that the plan was made of."""
     from vaezoo.training import Trainer
     from vaezoo.training.run_folder import FIGURES, RunFolder
 
-    plan = make_plan(argv)
     target = plan.target
     run = RunFolder(target.out)
-    if run.exists() and not (target.resume or target.overwrite):
-        raise RunError(
-            f"{run.path} already holds a run: continue it with --resume, replace it with "
-            f"--overwrite, or choose another folder with --out"
-        )
     if target.resume and (run.path / FIGURES).exists():
-        if any(flag_name(group[0]) not in WHICH_RUN for group in groups(argv) if group):
-            plan.check_agrees(run)
-        tell(f"the run in {run.path} is finished already")
-        show_run(run)
-        return
+        said = any(flag_name(group[0]) not in WHICH_RUN for group in groups(argv) if group)
+        if not (said and plan.longer_than(run)):
+            tell(f"the run in {run.path} is finished already")
+            return run
     if target.resume and not run.exists():
         tell(f"{run.path} holds no run yet: starting one")
     try:
-        Trainer(plan.training).fit(
-            plan.model(),
-            target.data,
-            out=run.path,
-            resume=target.resume,
-            overwrite=target.overwrite,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TrainingWarning)  # show_run has them
+            Trainer(plan.training).fit(
+                plan.model(),
+                target.data,
+                out=run.path,
+                resume=target.resume,
+                overwrite=target.overwrite,
+                overrides=plan.overrides,
+            )
     except KeyboardInterrupt as interrupt:
         if not run.exists():
             raise
         command = f"vaezoo train --resume --out {shlex.quote(str(run.path))}"
         raise KeyboardInterrupt(f"continue with `{command}`") from interrupt
-    show_run(run)
+    return run
 
 
 def show_run(run: RunFolder) -> None:
-    """What a finished run holds: its figures, its model, and its pictures."""
+    """What a finished run holds: its figures, its model, its pictures, and what went wrong."""
+    figures = figures_of(run)
+    show_figures(figures)
+    line()
+    line(f"model     {run.model}")
+    for picture in sorted(run.samples.glob("*.png")):
+        line(f"picture   {picture}")
+    for warning in figures.get("warnings", ()):
+        line(f"warning   {warning}")
+
+
+def figures_of(run: RunFolder) -> Mapping[str, Any]:
+    """The figures that a run ended with. Raises RunError where they cannot be read."""
     from vaezoo.training.run_folder import FIGURES
 
     path = run.path / FIGURES
@@ -71,16 +110,12 @@ def show_run(run: RunFolder) -> None:
         raise RunError(f"{path} cannot be read: {error}") from error
     if not are_figures(figures):
         raise RunError(f"{path} does not hold the figures of a run: `vaezoo eval` makes them anew")
-    show_figures(figures)
-    line()
-    line(f"model     {run.model}")
-    for picture in sorted(run.samples.glob("*.png")):
-        line(f"picture   {picture}")
+    return figures
 
 
-def _check_names(argv: Sequence[str]) -> None:
+def _check_names(names: Sequence[str], argv: Sequence[str]) -> None:
     """Wrong names are told before torch is imported."""
-    if argv and not argv[0].startswith("-"):
-        lookup.find(VariantSpec, argv[0])
+    for name in names:
+        lookup.find(VariantSpec, name)
     if (data := value_of("--data", argv)) is not None:
-        lookup.find(DatasetSpec, data)
+        chosen_dataset(data)

@@ -2,22 +2,42 @@
 
 from vaezoo.data.batches import TrainingBatches, evaluation_batches
 from vaezoo.data.binarize import Binarization, to_float
+from vaezoo.data.preprocessing import (
+    ArrayPreprocessing,
+    ImagePreprocessing,
+    Preprocessing,
+    TablePreprocessing,
+)
+from vaezoo.data.progress import listening
+from vaezoo.data.reading import data_for, original_units, read_for
 from vaezoo.data.source import Source, Subset, TensorSource
 from vaezoo.data.splits import Data, as_data, hold_out, named_splits, shuffled_indices
 from vaezoo.data.sprites import Sprites
+from vaezoo.data.stream import Stream
+from vaezoo.data.stream_batches import StreamBatches
 
 __all__ = [
+    "ArrayPreprocessing",
     "Binarization",
     "Data",
+    "ImagePreprocessing",
+    "Preprocessing",
     "Source",
     "Sprites",
+    "Stream",
+    "StreamBatches",
     "Subset",
+    "TablePreprocessing",
     "TensorSource",
     "TrainingBatches",
     "as_data",
+    "data_for",
     "evaluation_batches",
     "hold_out",
+    "listening",
     "named_splits",
+    "original_units",
+    "read_for",
     "shuffled_indices",
     "to_float",
 ]

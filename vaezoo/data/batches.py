@@ -5,7 +5,7 @@ Shapes: B batch, N examples in the source, *shape one example.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ class TrainingBatches:
         binarization: Binarization = "none",
         binarization_seed: int = 0,
     ) -> None:
-        _check(source, batch_size, binarization)
+        check_batching(source, batch_size, binarization)
         if len(source) < batch_size:
             raise DataError(
                 f"a batch of {batch_size} cannot be made from {len(source)} training examples; "
@@ -56,6 +56,28 @@ class TrainingBatches:
         index = self._order[place * self.batch_size : (place + 1) * self.batch_size]
         return _gather(self.source, index, self.binarization, self.binarization_seed)
 
+    # What the trainer asks of a stream's batches, too.
+
+    @property
+    def num_examples(self) -> int:
+        """How many different examples there are."""
+        return len(self.source)
+
+    def more(self) -> bool:
+        """Whether another batch follows: always."""
+        return True
+
+    def epoch(self, step: int) -> float:
+        """How many passes lie behind training step ``step``."""
+        return step / self.steps_per_epoch
+
+    def position(self) -> dict[str, int]:
+        """What must be saved beside the step: nothing."""
+        return {}
+
+    def seek(self, position: Mapping[str, int]) -> None:
+        """Go to a saved position, which is in the step already."""
+
     def _shuffled(self, epoch: int) -> Tensor:
         """The order of the epoch's examples: (N,) int64 on the source's device."""
         generator = torch.Generator().manual_seed(mix_integers(self.seed, epoch))
@@ -77,7 +99,7 @@ def evaluation_batches(
     "dynamic" is evaluated as "static": drawn once and fixed by the seed, so that figures can be
     reproduced.
     """
-    _check(source, batch_size, binarization)
+    check_batching(source, batch_size, binarization)
     kind: Binarization = "static" if binarization == "dynamic" else binarization
 
     def batches() -> Iterator[Batch]:
@@ -95,7 +117,7 @@ def _gather(source: Source, index: Tensor, kind: Binarization, seed: int) -> Bat
     return Batch(x.contiguous(), y, index)
 
 
-def _check(source: Source, batch_size: int, binarization: Binarization) -> None:
+def check_batching(source: Source, batch_size: int, binarization: Binarization) -> None:
     """Raises OptionError or DataError for what cannot be batched so."""
     if batch_size < 1:
         raise OptionError(f"batch_size must be 1 or more, not {batch_size}")

@@ -24,8 +24,10 @@ from vaezoo.data.source import Source, TensorSource
 from vaezoo.errors import DataError
 
 ACCEPTED = (
-    "a dataset's name, vaezoo Data or a Source, a torch tensor or numpy array of examples, a pair "
-    "(x, y) of these with integer labels, or a map-style torch Dataset of x or (x, y)"
+    "a dataset's name, or the path of a file or folder, with options as in {'path': 'photos', "
+    "'image_size': 64}; vaezoo Data or a Source, a torch tensor or numpy array of examples, a "
+    "pair (x, y) of these with integer labels, a torch Dataset of x or (x, y), or an iterable of "
+    "such batches"
 )
 PIL_MODES = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}
 
@@ -39,11 +41,11 @@ def as_source(data: Any, *, num_classes: int | None = None) -> Source:
     if isinstance(data, Source):
         return data
     if isinstance(data, Tensor | np.ndarray):
-        return TensorSource(_tensor(data))
+        return TensorSource(as_tensor(data))
     if isinstance(data, tuple | list) and len(data) in (1, 2):
         x, y = data[0], data[1] if len(data) == 2 else None
         if isinstance(x, Tensor | np.ndarray):
-            return _labelled(_tensor(x), None if y is None else _labels(y), num_classes)
+            return _labelled(as_tensor(x), None if y is None else _labels(y), num_classes)
     if isinstance(data, DataLoader):
         return as_source(_dataset_of(data), num_classes=num_classes)
     if isinstance(data, Dataset):
@@ -59,7 +61,7 @@ def _labelled(x: Tensor, y: Tensor | None, num_classes: int | None) -> TensorSou
     return TensorSource(x, y, None if y is None else num_classes)
 
 
-def _tensor(x: Tensor | NDArray[Any]) -> Tensor:
+def as_tensor(x: Tensor | NDArray[Any]) -> Tensor:
     """Examples as a tensor: bool and floating arrays as float32, others as they are.
 
     Shares memory where torch can. Raises DataError for what is not numeric.
@@ -91,17 +93,22 @@ def _labels(y: Any) -> Tensor:
 
 def _dataset_of(loader: DataLoader[Any]) -> Dataset[Any]:
     """The dataset behind a loader that shows all of it, unchanged. Raises DataError otherwise."""
-    plain = (
-        type(loader.sampler) in (SequentialSampler, RandomSampler)
-        and len(loader.sampler) == len(loader.dataset)  # type: ignore[arg-type]
-        and loader.collate_fn is default_collate
-    )
-    if not plain:
+    if not shows_its_dataset(loader):
         raise DataError(
             "a DataLoader is read through its dataset, and this one has a sampler or a "
             "collate_fn of its own; give the data that it yields as a Dataset or as tensors"
         )
     return loader.dataset
+
+
+def shows_its_dataset(loader: DataLoader[Any]) -> bool:
+    """Whether what a loader yields is its map-style dataset, whole and unchanged."""
+    return (
+        loader.batch_size is not None  # else its batch_sampler is the caller's
+        and type(loader.sampler) in (SequentialSampler, RandomSampler)
+        and len(loader.sampler) == len(loader.dataset)  # type: ignore[arg-type]
+        and loader.collate_fn is default_collate
+    )
 
 
 def _read(dataset: Dataset[Any]) -> tuple[Tensor, Tensor | None]:
@@ -114,11 +121,11 @@ def _read(dataset: Dataset[Any]) -> tuple[Tensor, Tensor | None]:
     size = len(dataset)
     if size == 0:
         raise DataError(f"{type(dataset).__name__} is empty; give at least one example")
-    first, first_label = _item(dataset[0], 0)
+    first, first_label = as_example(dataset[0], 0)
     x = torch.empty(size, *first.shape, dtype=first.dtype)
     labels: list[int] = []
     for i in range(size):
-        example, label = (first, first_label) if i == 0 else _item(dataset[i], i)
+        example, label = (first, first_label) if i == 0 else as_example(dataset[i], i)
         if example.shape != first.shape or example.dtype != first.dtype:
             raise DataError(
                 f"all items must be alike: item 0 is {_what(first)}, item {i} is "
@@ -135,8 +142,8 @@ def _read(dataset: Dataset[Any]) -> tuple[Tensor, Tensor | None]:
     return x, torch.tensor(labels) if labels else None
 
 
-def _item(item: Any, i: int) -> tuple[Tensor, int | None]:
-    """One item: x as a uint8 or float32 tensor, and its label if it has one."""
+def as_example(item: Any, i: int) -> tuple[Tensor, int | None]:
+    """Item ``i`` of a dataset: x as a uint8 or float32 tensor, and its label if it has one."""
     label: int | None = None
     if isinstance(item, tuple | list) and len(item) in (1, 2):
         if len(item) == 2:
@@ -148,7 +155,7 @@ def _item(item: Any, i: int) -> tuple[Tensor, int | None]:
         if isinstance(item, Image):
             return _image(item), label
         if isinstance(item, np.generic | np.ndarray):
-            item = _tensor(np.asarray(item))
+            item = as_tensor(np.asarray(item))
     except DataError as error:
         raise DataError(f"item {i}: {error}") from error
     if not isinstance(item, Tensor):

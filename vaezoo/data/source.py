@@ -30,6 +30,10 @@ class Source(ABC):
     """Whether examples are computed, all alike, so that a few of them tell of all."""
     unit_range: bool = True
     """Whether all values stand for numbers in [0, 1], as binarization needs. uint8 always does."""
+    factor_names: tuple[str, ...] = ()
+    """The known factors of variation; empty where none are known."""
+    factor_sizes: tuple[int, ...] = ()
+    """How many values each of them takes."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -43,6 +47,13 @@ class Source(ABC):
         for [0, 1]) or float32, and y: (n,) int64, or None where ``num_classes`` is None.
         """
 
+    def factors(self, index: Tensor) -> Tensor:
+        """What the examples at ``index`` show: (n,) int64 to (n, factors) int64, from 0.
+
+        Raises DataError where no factors are known.
+        """
+        raise DataError("these examples have no known factors of variation; sprites have")
+
     @abstractmethod
     def to(self, device: torch.device | str) -> Source:
         """This source on ``device``: a moved copy, or itself. Never changes this one."""
@@ -52,11 +63,21 @@ class TensorSource(Source):
     """Examples held in one tensor.
 
     x: (N, *shape), uint8, or floating or bool, kept as float32. y: (N,) of any integer dtype.
-    ``num_classes`` is one more than the greatest label unless given. Raises DataError.
+    ``num_classes`` is one more than the greatest label unless given. names: what the examples
+    are called, such as their files, for people; none or N. Raises DataError.
     """
 
-    def __init__(self, x: Tensor, y: Tensor | None = None, num_classes: int | None = None) -> None:
+    def __init__(
+        self,
+        x: Tensor,
+        y: Tensor | None = None,
+        num_classes: int | None = None,
+        *,
+        names: Sequence[str] = (),
+    ) -> None:
         self.x = _checked_examples(x)
+        self.names = tuple(names)
+        assert len(self.names) in (0, len(x))
         self.y = None
         self.num_classes = None
         if y is not None:
@@ -85,7 +106,9 @@ class TensorSource(Source):
 
     def take(self, indices: Tensor) -> TensorSource:
         """A source that holds a copy of only these examples. indices: (n,) int64."""
-        return self._with(*self.examples(indices))
+        taken = self._with(*self.examples(indices))
+        taken.names = tuple(self.names[i] for i in indices.tolist()) if self.names else ()
+        return taken
 
     def _with(self, x: Tensor, y: Tensor | None) -> TensorSource:
         """This source with other, already checked, tensors."""
@@ -121,12 +144,17 @@ class Subset(Source):
         self.device = source.device
         self.unit_range = source.unit_range
         self.rendered = source.rendered
+        self.factor_names = source.factor_names
+        self.factor_sizes = source.factor_sizes
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def examples(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
         return self.source.examples(self.indices[index])
+
+    def factors(self, index: Tensor) -> Tensor:
+        return self.source.factors(self.indices[index])
 
     def to(self, device: torch.device | str) -> Source:
         if torch.empty(0, device=device).device == self.device:
@@ -180,13 +208,17 @@ def _checked_num_classes(y: Tensor, num_classes: int | None) -> int:
     """The number of classes, given or counted. y: (N,) int64. Raises DataError."""
     low, high = int(y.min()), int(y.max())
     if low < -1:
-        raise DataError(f"labels must be 0 or more, or -1 where unlabelled; the least is {low}")
+        raise DataError(
+            f"labels must be 0 or more, or -1 where unlabelled; the least is {low}, at index "
+            f"{int(y.argmin())}"
+        )
     if num_classes is None:
         if high < 0:
             raise DataError("every label is -1, unlabelled; give num_classes, or no labels")
         return high + 1
     if num_classes < 1 or high >= num_classes:
         raise DataError(
-            f"labels must be less than num_classes={num_classes}; the greatest is {high}"
+            f"labels must be less than num_classes={num_classes}; the greatest is {high}, at "
+            f"index {int(y.argmax())}"
         )
     return num_classes

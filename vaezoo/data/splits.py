@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Any
 
 from vaezoo.data.convert import as_source
 from vaezoo.data.hashing import shuffled_indices
+from vaezoo.data.preprocessing import Preprocessing
 from vaezoo.data.source import Source, Subset
+from vaezoo.data.stream import Stream, as_stream
 from vaezoo.errors import DataError, did_you_mean
-from vaezoo.options import build, options_class
+from vaezoo.registry.paths import chosen_dataset, label_of
 from vaezoo.registry.specs import DatasetSpec
 
-__all__ = ["Data", "as_data", "hold_out", "named_splits", "shuffled_indices"]
+__all__ = ["Data", "as_data", "choice_of", "hold_out", "named_splits", "shuffled_indices"]
 
 MOST_HELD_OUT = 10_000
 VALIDATION = (
@@ -42,16 +45,27 @@ class Data:
     """Names of the labels 0, 1, ...; empty where they have none."""
     description: Mapping[str, Any]
     """JSON-ready: {"name", "options", "splits": {"train": {"size", "rule"}, ...}}."""
+    preprocessing: Preprocessing | None = None
+    """How files became these examples; ``fit`` hands it to the model."""
+    stream: Stream | None = None
+    """Where training examples only come one after another: what a model learns from. ``train``
+    is then the first of them, which checks and pictures look at."""
 
     def __post_init__(self) -> None:
         for name, split in self.splits().items():
-            for what in ("shape", "num_classes"):
+            # The first examples of a stream need not show all classes.
+            for what in ("shape",) if self.stream else ("shape", "num_classes"):
                 mine, other = getattr(self.train, what), getattr(split, what)
                 if mine != other:
                     raise DataError(
                         f"{self.name}: the splits differ in {what}: {mine} in train, "
                         f"{other} in {name}; all splits must agree"
                     )
+
+    @property
+    def title(self) -> str:
+        """What people call it: the name, or of a file or folder its own."""
+        return label_of({"name": self.name, **self.description.get("options", {})})
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -82,18 +96,34 @@ def named_splits(
     *,
     options: Mapping[str, Any] | None = None,
     classes: tuple[str, ...] = (),
+    preprocessing: Preprocessing | None = None,
+    notes: Mapping[str, Any] | None = None,
+    stream: Stream | None = None,
 ) -> Data:
-    """Data from its splits, each with the rule that chose its examples, in words."""
+    """Data from its splits, each with the rule that chose its examples, in words.
+
+    notes: JSON-ready, what else there is to know of them. stream: what is trained on, where the
+    train split is only the first examples of it.
+    """
     order = [split for split in ("train", "validation", "test") if split in splits]
+    sources = {split: source for split, (source, _) in splits.items()}
+    sizes: dict[str, int | None] = {split: len(source) for split, source in sources.items()}
+    if stream is not None:
+        sizes["train"] = stream.size
     return Data(
         name=name,
+        train=sources["train"],
+        validation=sources.get("validation"),
+        test=sources.get("test"),
         classes=classes,
+        preprocessing=preprocessing,
         description={
             "name": name,
             "options": dict(options or {}),
-            "splits": {s: {"size": len(splits[s][0]), "rule": splits[s][1]} for s in order},
+            "splits": {s: {"size": sizes[s], "rule": splits[s][1]} for s in order},
+            **(notes or {}),
         },
-        **{split: source for split, (source, _) in splits.items()},
+        stream=stream,
     )
 
 
@@ -120,13 +150,17 @@ def hold_out(
 def as_data(data: Any, *, validation: Any = None, root: str | Path | None = None) -> Data:
     """Whatever ``data`` is, as Data. Raises DataError, or UnknownComponentError for a name.
 
-    data: a registered dataset's name, Data, a Source, a tensor or numpy array of examples, a
-    pair (x, y) of these, or a map-style torch Dataset (or a DataLoader of one), read into memory.
+    data: a registered dataset's name, or the path of a file or folder that one reads; the same
+    with options, as in ``{"path": "photos", "image_size": 64}`` or ``{"name": "sprites",
+    "test": 100}``; Data, a Source, a tensor or numpy array of examples, a pair (x, y) of these,
+    or a map-style torch Dataset (or a DataLoader of one), read into memory. An IterableDataset,
+    a DataLoader with a sampler or a collate_fn of its own, and any other iterable of batches are
+    a ``Stream``.
 
     validation: None keeps the named splits as they are, and holds out a tenth of raw data, at
-    most 10,000 examples, chosen by ``shuffled_indices``. 0: no validation. A float in (0, 1) or
-    an int: so much of the training examples instead. Or data of the same kinds; of a name or
-    Data, its validation split, or else its train split.
+    most 10,000 examples, chosen by ``shuffled_indices``; none of a stream. 0: no validation. A
+    float in (0, 1) or an int: so much of the training examples instead. Or data of the same
+    kinds, but no stream; of a name or Data, its validation split, or else its train split.
 
     root: the folder in which named datasets are looked for.
     """
@@ -134,14 +168,20 @@ def as_data(data: Any, *, validation: Any = None, root: str | Path | None = None
     named = _named(data, root)
     base = named or _raw(data)
     if validation is None:
-        automatic = min(MOST_HELD_OUT, len(base.train) // 10)
+        automatic = 0 if base.stream else min(MOST_HELD_OUT, len(base.train) // 10)
         return _holding_out(base, automatic) if automatic and not named else base
     if not isinstance(validation, int | float):
-        return _with(base, validation=_given(validation, base.num_classes, root))
+        num_classes = None if base.stream else base.num_classes
+        return _with(base, validation=_given(validation, num_classes, root))
     fraction = isinstance(validation, float) and 0 < validation < 1
     count = isinstance(validation, int) and validation > 0
     if isinstance(validation, bool) or not (fraction or count or validation == 0):
         raise DataError(f"validation cannot be {validation}; give {VALIDATION}")
+    if validation and base.stream:
+        raise DataError(
+            f"nothing can be held out of a stream ({base.name}): give its validation examples as "
+            f"data, or 0 for none"
+        )
     return _holding_out(base, validation) if validation else _with(base, validation=None)
 
 
@@ -149,16 +189,37 @@ def _named(data: Any, root: Path | None) -> Data | None:
     """Data that already has splits: itself, or a registered dataset's."""
     if isinstance(data, Data):
         return data
-    if not isinstance(data, str):
+    choice = choice_of(data)
+    if choice is None:
         return None
-    from vaezoo.registry import lookup  # here, so that data alone need no plugins
+    from vaezoo.assembly import choose  # here, so that tensors alone need no plugins
 
-    recipe = lookup.recipe(lookup.find(DatasetSpec, data))
-    made: Data = recipe(build(options_class(recipe), {}, f"dataset {data!r}"), root)
+    made: Data = choose(DatasetSpec, choice)(root)
     return made
 
 
+def choice_of(data: Any) -> dict[str, Any] | None:
+    """``{"name": ..., options}`` of what chooses a registered dataset; None for other data.
+
+    That is a name, a path, or a mapping with "name" or "path". Raises UnknownComponentError or
+    DataError for a name or path that is not there.
+    """
+    if isinstance(data, str | os.PathLike):
+        return {**chosen_dataset(data)}
+    if not isinstance(data, Mapping) or not {"name", "path"} & data.keys():
+        return None
+    choice = dict(data)
+    if isinstance(choice.get("path"), os.PathLike):
+        choice["path"] = os.fspath(choice["path"])
+    if "name" in choice:
+        return choice
+    return {**choice, **chosen_dataset(Path(choice["path"]))}
+
+
 def _raw(data: Any) -> Data:
+    if stream := as_stream(data):
+        splits = {"train": (stream.first, "as they are iterated")}
+        return named_splits(stream.name, splits, stream=stream)
     source = as_source(data)
     kind = type(data[0] if isinstance(data, tuple | list) else data).__name__
     return named_splits(kind, {"train": (source, "all examples as given")})
@@ -198,7 +259,13 @@ def _with(
         splits["validation"] = validation
     if train is not None:
         splits["train"] = train
-    other = named_splits(base.name, splits, classes=base.classes)
+    other = named_splits(
+        base.name,
+        splits,
+        classes=base.classes,
+        preprocessing=base.preprocessing,
+        stream=base.stream,
+    )
     own = {key: value for key, value in base.description.items() if key != "splits"}
     return replace(other, description={**other.description, **own})
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vaezoo.data.hashing import shuffled_indices
+from vaezoo.data.files import drawn
 from vaezoo.data.source import Source, Subset
 from vaezoo.data.splits import Data, named_splits
 from vaezoo.options import to_json
@@ -73,6 +73,8 @@ class Sprites(Source):
     shape = (1, SIZE, SIZE)
     num_classes = len(SHAPES)
     rendered = True
+    factor_names = FACTOR_NAMES
+    factor_sizes = FACTOR_SIZES
 
     def __init__(self) -> None:
         self._tiles = tiles()  # (T, P) uint8
@@ -92,6 +94,9 @@ class Sprites(Source):
             out.scatter_(1, corner.unsqueeze(1) + self._pixels, self._tiles[some // PLACES])
         label = index // (COUNT // len(SHAPES))
         return images.view(-1, *self.shape), label
+
+    def factors(self, index: Tensor) -> Tensor:
+        return factors(index)
 
     def to(self, device: torch.device | str) -> Sprites:
         other = copy.copy(self)
@@ -178,13 +183,10 @@ class SpritesOptions:
 
 def sprites(options: SpritesOptions, root: Path | None) -> Data:
     """The sprites, split at random once and for all. ``root`` is not used: nothing is read."""
-    source, order = Sprites(), shuffled_indices(COUNT, seed=0)
-    ends = {"test": options.test, "validation": options.test + options.validation, "train": COUNT}
-    splits: dict[str, tuple[Source, str]] = {}
-    start = 0
-    for name, end in ends.items():
-        if end > start:
-            rule = f"places {start} to {end - 1} of shuffled_indices({COUNT}, seed=0)"
-            splits[name] = Subset(source, order[start:end]), rule
-        start = end
+    source = Sprites()
+    counts = {"test": options.test, "validation": options.validation}
+    splits = {
+        name: (Subset(source, places), rule)
+        for name, (places, rule) in drawn(COUNT, counts, seed=0).items()
+    }
     return named_splits("sprites", splits, options=to_json(options), classes=SHAPES)

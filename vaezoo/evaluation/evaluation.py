@@ -14,8 +14,9 @@ from torch import Tensor
 
 from vaezoo.assembly import choose
 from vaezoo.batch import Batch
-from vaezoo.checks import check_source
-from vaezoo.data import Binarization, Data, Source, as_data, evaluation_batches
+from vaezoo.checks import check_preprocessing, check_source
+from vaezoo.data import Binarization, Data, Source, data_for, evaluation_batches
+from vaezoo.data.preprocessing import TablePreprocessing
 from vaezoo.errors import DataError
 from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
@@ -77,29 +78,38 @@ def evaluate(
 ) -> dict[str, Any]:
     """Figures of a model on data, JSON-ready, with what they were measured on.
 
-    data: as for ``fit``. metrics: names, or names with options; default: ELBO with its two
-    terms, and bits/dim where they are defined. split: of named data, default test; other data
-    are taken whole. Likelihoods are in nats, per example.
+    data: as for ``fit``; a file or folder is read as the model's own were (``data.read_for``),
+    and taken whole. metrics: names, or names with options; default: ELBO with its two terms, and
+    bits/dim where they are defined; of what is no bound, reconstruction. split: of named data,
+    default test; other data are taken whole. Likelihoods are in nats, per example; those of a
+    model of standardized columns are of the standardized values, and with ``log_det`` added of
+    the values in the file's units.
 
     Raises DataError, NoBoundError, UnknownComponentError.
     """
     if isinstance(metrics, str):
         metrics = [metrics]
     root = None if data_root is None else Path(data_root)
-    whole = None if isinstance(data, str | Data) else 0  # nothing is held out of raw data here
-    splits = as_data(data, validation=whole, root=root)
-    named = splits.test is not None
-    source = splits.split(split or ("test" if named else "train"))
-    check_source(model, source, f"the examples of {splits.name!r}")
+    splits = data_for(model, data, root)
+    check_preprocessing(model, splits)
+    chosen = split or ("test" if splits.test is not None else "train")
+    source = splits.split(chosen)
+    if splits.stream is not None and not isinstance(data, Data):  # whose train split is at hand
+        raise DataError(
+            f"a stream ({splits.name}) cannot be measured: it may have no end; read as many of "
+            f"its examples as are wanted into a tensor"
+        )
+    check_source(model, source, f"the examples of {splits.title!r}")
     evaluation = Evaluation(
         model=model, source=source.to(model.device), binarization=binarization, seed=seed
     )
     if metrics is None:
-        metrics = ["elbo"] if model.bound != "none" else []
-        metrics += ["bits-per-dim"] if metrics and not evaluation.why_no_bits else []
+        bound = model.bound != "none"
+        metrics = ["elbo"] if bound else ["reconstruction"]
+        metrics += ["bits-per-dim"] if bound and not evaluation.why_no_bits else []
     result: dict[str, Any] = {
-        "data": splits.name,
-        "split": split or ("test" if named else "all"),
+        "data": splits.title,
+        "split": split or (chosen if len(splits.splits()) > 1 else "all"),
         "examples": len(source),
         "binarization": binarization,
         "seed": seed,
@@ -108,6 +118,8 @@ def evaluate(
         compute = choose(MetricSpec, metric)()
         with evaluating(model), seeded(seed, model.device):
             result |= compute(evaluation)
+    if isinstance(model.preprocessing, TablePreprocessing):
+        result["log_det"] = model.preprocessing.log_det
     return result
 
 
@@ -124,6 +136,18 @@ def elbo(options: NoOptions) -> Any:
         means, error = _mean_and_error(torch.cat(rows, dim=1))
         names = ("elbo", "reconstruction", "kl")
         return {**dict(zip(names, means, strict=True)), "elbo_standard_error": error[0]}
+
+    return compute
+
+
+def reconstruction(options: NoOptions) -> Any:
+    """The recipe of the metric ``reconstruction``: log p(x|z) with one sampled z, of any model."""
+
+    def compute(evaluation: Evaluation) -> dict[str, float]:
+        model = evaluation.model
+        rows = [model(batch.x, batch.y).log_px[0].double() for batch in evaluation.batches()]
+        means, error = _mean_and_error(torch.cat(rows).unsqueeze(0))
+        return {"reconstruction": means[0], "reconstruction_standard_error": error[0]}
 
     return compute
 

@@ -1,6 +1,7 @@
 """Pictures of a VAE as Pillow images: sheets of examples, scatters, charts and curves."""
 
 from vaezoo.pictures.charts import column_chart, kl_chart
+from vaezoo.pictures.contact import contact_sheet
 from vaezoo.pictures.curve import training_curve
 from vaezoo.pictures.factors import factor_codes
 from vaezoo.pictures.figures import class_samples, reconstructions, samples, traversals
@@ -13,6 +14,7 @@ __all__ = [
     "check_png",
     "class_samples",
     "column_chart",
+    "contact_sheet",
     "factor_codes",
     "grid",
     "interpolations",

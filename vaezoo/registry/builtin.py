@@ -85,8 +85,33 @@ def vaezoo_specs() -> Iterator[Spec]:
     for name, summary in vision.items():
         attribute = name.replace("-", "_")
         yield DatasetSpec(name=name, target=f"vaezoo.data.vision:{attribute}", summary=summary)
+    yield DatasetSpec(
+        name="dsprites",
+        target="vaezoo.data.dsprites:dsprites",
+        summary="The real dSprites from their .npz file, 64x64, with their factors",
+        reads=("dsprites_ndarray*.npz",),
+    )
+    yield DatasetSpec(
+        name="image-folder",
+        target="vaezoo.data.image_folder:image_folder",
+        summary="A folder of images of any size; sub-folders are classes",
+        reads=("*/",),
+    )
+    yield DatasetSpec(
+        name="array",
+        target="vaezoo.data.arrays:array",
+        summary="Images or vectors from a .npy, .npz or .safetensors file",
+        reads=("*.npy", "*.npz", "*.safetensors"),
+    )
+    yield DatasetSpec(
+        name="csv",
+        target="vaezoo.data.table:csv",
+        summary="The numbers of a CSV file, standardised",
+        reads=("*.csv", "*.tsv"),
+    )
     metrics = {
         "elbo": "ELBO, reconstruction and KL in nats, with one sampled z",
+        "reconstruction": "log p(x|z) in nats, with one sampled z; of any model, bound or none",
         "bits-per-dim": "-ELBO in bits for each dimension of discrete data",
         "log-likelihood": "Importance-weighted log p(x) in nats, 5,000 samples",
     }

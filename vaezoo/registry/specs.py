@@ -105,6 +105,10 @@ class DatasetSpec(Spec):
 
     kind: ClassVar[str] = "dataset"
 
+    reads: tuple[str, ...] = ()
+    """Patterns of the files that it reads, such as ``*.csv``, or ``*/`` for folders: such a path
+    stands for the dataset with the option ``path``, which it must have."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MetricSpec(Spec):

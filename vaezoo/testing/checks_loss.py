@@ -96,7 +96,7 @@ def log_px(trace: Trace) -> Tensor:
 
 def elbo_loss(objective: ELBO, trace: Trace, weights: Weights) -> Tensor:
     """The loss of an ELBO by its definition, in float64: (B,), or () if terms couple the batch."""
-    if type(objective).regularizer is ELBO.regularizer:
+    if type(objective).regularizer is ELBO.regularizer and not objective.free_bits:
         kls = [kl.double() for kl in trace.kls]
         regularizer = weights["beta"].double() * torch.stack(kls).sum(0)
     else:

@@ -39,7 +39,7 @@ class State:
 
 
 def capture(step: TrainingStep, best: dict[str, Tensor] | None) -> dict[str, Tensor]:
-    """Model, objective, optimizers, sums of figures, step and random state as tensors."""
+    """Model and its mean, objective, optimizers, sums, step and random state as tensors."""
     tensors = {
         **_named("model", step.model.state_dict()),
         **_named("objective", step.model.objective.state_dict()),
@@ -47,6 +47,8 @@ def capture(step: TrainingStep, best: dict[str, Tensor] | None) -> dict[str, Ten
         "random/cpu": torch.get_rng_state(),
         "step": step.step,
     }
+    if step.average is not None:
+        tensors |= _named("average", step.average.means)
     if step.device.type == "cuda":
         tensors["random/cuda"] = torch.cuda.get_rng_state(step.device)
     for update in step.updates:
@@ -67,6 +69,8 @@ def restore(step: TrainingStep, state: State, path: Path) -> None:
             sums = state.tensors.get(f"sums/{update.phase.name}")
             update.sums = None if sums is None else sums.to(step.device)
             update.names = tuple(state.progress["names"].get(update.phase.name, ()))
+        if step.average is not None:
+            step.average.load(state.group("average"))
         step.step.copy_(state.tensors["step"])
         torch.set_rng_state(state.tensors["random/cpu"])
         if step.device.type == "cuda" and "random/cuda" in state.tensors:
@@ -96,15 +100,23 @@ def write(folder: Path, number: int, state: State) -> Path:
 
 def newest(folder: Path) -> tuple[State, Path] | None:
     """The newest checkpoint that can be read; a damaged one is passed over with a warning."""
-    damaged: CheckpointError | None = None
+    damaged: list[CheckpointError] = []
     for path in reversed(_all(folder)):
         try:
-            return read(path), path
+            state = read(path)
         except CheckpointError as error:
-            damaged = error
-            warnings.warn(f"{error}; an older checkpoint is used", UserWarning, stacklevel=2)
-    if damaged is not None:
-        raise CheckpointError(f"no checkpoint in {folder} can be read: {damaged}")
+            damaged.append(error)
+            continue
+        for reason in damaged:
+            message = f"{reason}; the older checkpoint {path} is used"
+            warnings.warn(message, UserWarning, stacklevel=2)
+        return state, path
+    if damaged:
+        reasons = "; ".join(map(str, damaged))
+        raise CheckpointError(
+            f"no checkpoint in {folder} can be read ({reasons}): begin anew with overwrite "
+            f"(--overwrite), or with the weights of the run's model (--init-from)"
+        )
     return None
 
 

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 
 from vaezoo.data import Binarization
 from vaezoo.errors import OptionError
+from vaezoo.options import build, options_of
 
+BATCH, EPOCHS, STEPS = 128, 10, 2_000
 COMPILE_PAYS = 2_000  # steps on CUDA, below which compiling takes longer than it saves
+DECIDED = (
+    "batch_size",
+    "validate_every",
+    "checkpoint_every",
+    "log_every",
+    "precision",
+    "execution",
+    "device",
+)
+VALIDATE_EVERY, LOG_EVERY = 1_000, 100  # steps, where a run's length is not known
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """Options of ``fit``, of ``Trainer``, and of the command ``train``."""
 
-    epochs: int = 10
-    """Passes over the training data, unless `steps` is given."""
+    epochs: int | None = None
+    """Passes over the training data, each of which starts a stream anew. Default: 10, and of few
+    examples as many as make 2,000 steps."""
     steps: int | None = None
     """Training steps, instead of epochs."""
-    batch_size: int = 128
-    """Examples in each step."""
+    batch_size: int | None = None
+    """Examples in each step. Default: 128, and of fewer than 512 examples a power of two that
+    makes four steps of an epoch."""
     optimizer: Literal["adam", "adamw"] = "adam"
     """Adam, or AdamW with decoupled weight decay; fused."""
     learning_rate: float = 1e-3
@@ -39,11 +54,14 @@ class TrainingConfig:
     """Adam's term against division by zero."""
     clip_norm: float | None = None
     """Scale gradients down to at most this Euclidean norm."""
+    ema: float | None = None
+    """Decay of a running mean of the weights, as in 0.999; validation, the best weights and the
+    saved model are then the mean's. Default: none."""
     binarization: Binarization = "none"
     """How images become binary: none, threshold (x > 0.5), static (drawn once), or dynamic
     (drawn anew for each batch; validation and test are drawn once)."""
     validate_every: int | None = None
-    """Steps between validations. Default: an epoch, but at least four times a run."""
+    """Steps between validations. Default: an epoch, but 4 to 50 times a run."""
     checkpoint_every: int | None = None
     """Steps between checkpoints. Default: at each validation."""
     log_every: int | None = None
@@ -63,10 +81,8 @@ class TrainingConfig:
     """Of shuffling, sampling and binarization in training."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            _at_least(name, getattr(self, name), 1)
-        intervals = ("steps", "validate_every", "checkpoint_every", "log_every", "patience")
-        for name in intervals:
+        counts = ("epochs", "steps", "batch_size", "patience")
+        for name in (*counts, "validate_every", "checkpoint_every", "log_every"):
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), 1)
         for name in ("lr_warmup_steps", "weight_decay", "seed"):
@@ -77,15 +93,19 @@ class TrainingConfig:
                 raise OptionError(f"{name} must be positive, not {value}")
         if self.seed >= 2**63:
             raise OptionError(f"seed must be less than 2**63, not {self.seed}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise OptionError(f"ema must lie between 0 and 1, as 0.999 does, not {self.ema}")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise OptionError(f"betas must lie in [0, 1), not {self.betas}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved(TrainingConfig):
-    """A TrainingConfig with nothing left open."""
+    """A TrainingConfig with nothing left open, but for ``steps``: None means as many as
+    ``epochs`` passes over a stream of unknown length have."""
 
-    steps: int
+    epochs: int
+    batch_size: int
     validate_every: int
     checkpoint_every: int
     log_every: int
@@ -96,18 +116,47 @@ class Resolved(TrainingConfig):
         return torch.bfloat16 if self.precision == "bf16" else None
 
 
-def resolve(config: TrainingConfig, steps_per_epoch: int) -> Resolved:
-    """Decide what was left open: from the configured number of steps, never from a clock."""
-    steps = config.steps or config.epochs * steps_per_epoch
+def sized(config: TrainingConfig, examples: int | None) -> TrainingConfig:
+    """The config with a batch size, if it has none: one for so many training examples.
+
+    examples: None for a stream.
+    """
+    if config.batch_size is not None:
+        return config
+    power = BATCH if examples is None else 1 << max(0, (examples // 4).bit_length() - 1)
+    return replace(config, batch_size=min(BATCH, power))
+
+
+def resolve(config: TrainingConfig, steps_per_epoch: int | None) -> Resolved:
+    """Decide what was left open: from the configured number of steps, never from a clock.
+
+    steps_per_epoch: None for a stream of unknown length. Raises OptionError.
+    """
+    steps, epochs = config.steps, config.epochs or EPOCHS
+    if steps_per_epoch is not None:
+        if steps is None:
+            epochs = config.epochs or max(EPOCHS, -(-STEPS // steps_per_epoch))
+            steps = epochs * steps_per_epoch
+        epochs = max(1, -(-steps // steps_per_epoch))
     device = resolve_device(config.device)
-    if config.lr_warmup_steps > steps:
+    if steps is None and config.lr_schedule != "constant":
+        raise OptionError(
+            f"lr_schedule {config.lr_schedule!r} ends at the last step, and the length of this "
+            f"stream is not known: give steps, or the stream's size, as in "
+            f"vaezoo.data.Stream(batches, size=50_000)"
+        )
+    if steps is not None and config.lr_warmup_steps > steps:
         raise OptionError(
             f"lr_warmup_steps is {config.lr_warmup_steps}, more than the {steps} steps of the run"
         )
-    validate_every = config.validate_every or max(1, min(steps_per_epoch, -(-steps // 4)))
+    quarter, fiftieth = (VALIDATE_EVERY, 0) if steps is None else (-(-steps // 4), -(-steps // 50))
+    an_epoch = min(steps_per_epoch or quarter, quarter)
+    validate_every = config.validate_every or max(1, fiftieth, an_epoch)
+    log_every = LOG_EVERY if steps is None else max(1, steps // 100)
     execution, precision = config.execution, config.precision
     if execution == "auto":
-        execution = "compiled" if device.type == "cuda" and steps >= COMPILE_PAYS else "eager"
+        long = steps is None or steps >= COMPILE_PAYS
+        execution = "compiled" if device.type == "cuda" and long else "eager"
     if precision == "auto":
         bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16" if bf16 else "fp32"
@@ -116,15 +165,30 @@ def resolve(config: TrainingConfig, steps_per_epoch: int) -> Resolved:
         **{
             **values,
             "steps": steps,
-            "epochs": max(1, -(-steps // steps_per_epoch)),
+            "batch_size": config.batch_size or BATCH,
+            "epochs": epochs,
             "validate_every": validate_every,
             "checkpoint_every": config.checkpoint_every or validate_every,
-            "log_every": config.log_every or max(1, steps // 100),
+            "log_every": config.log_every or log_every,
             "execution": execution,
             "precision": precision,
             "device": str(device),
         }
     )
+
+
+def as_recorded(config: TrainingConfig, recorded: Mapping[str, Any]) -> TrainingConfig:
+    """``config`` with what it leaves open as a run's recorded training has decided it."""
+    options = {option.name: option.default for option in options_of(TrainingConfig)}
+    decided = {
+        name: recorded[name]
+        for name in DECIDED
+        if recorded.get(name) is not None and getattr(config, name) == options[name]
+    }
+    if config.steps is None and config.epochs is None:
+        decided |= {name: recorded.get(name) for name in ("steps", "epochs")}
+    values = {name: getattr(config, name) for name in options}
+    return build(TrainingConfig, {**values, **decided}, "the run's config")
 
 
 def resolve_device(name: str) -> torch.device:

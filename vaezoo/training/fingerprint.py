@@ -6,13 +6,19 @@ import hashlib
 
 import torch
 
-from vaezoo.data import Source
+from vaezoo.data import Data
 
 GLANCES = 64
 
 
-def fingerprint(source: Source) -> str:
-    """A hash of the shape, the size, and evenly spaced examples with their labels."""
+def fingerprint(data: Data) -> str:
+    """A hash of the training data: shape, size, and evenly spaced examples with their labels.
+
+    Of a stream, whose examples may be others each time, the shape and the type alone.
+    """
+    source = data.train
+    if data.stream is not None:
+        return hashlib.sha256(data.stream.form.encode()).hexdigest()[:16]
     n = len(source)
     index = torch.linspace(0, n - 1, min(n, GLANCES), dtype=torch.float64).long()
     x, y = source.examples(index.to(source.device))

@@ -17,6 +17,8 @@ class History:
     records: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] | None = None
     """The validation record of the weights that the model was left with."""
+    warnings: list[str] = field(default_factory=list)
+    """What did not go as it should, and what to try."""
 
     def column(self, name: str, split: str = "train") -> list[float]:
         """One figure over the run."""

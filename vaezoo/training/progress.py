@@ -8,9 +8,9 @@ from typing import Any, Protocol, TextIO
 
 
 class Progress(Protocol):
-    """What the trainer tells of."""
+    """What the trainer tells of. steps: None where their number is not known."""
 
-    def start(self, step: int, steps: int) -> None: ...
+    def start(self, step: int, steps: int | None) -> None: ...
     def record(self, record: Mapping[str, Any]) -> None: ...
     def message(self, text: str) -> None: ...
     def stop(self) -> None: ...
@@ -19,7 +19,7 @@ class Progress(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def start(self, step: int, steps: int) -> None: ...
+    def start(self, step: int, steps: int | None) -> None: ...
     def record(self, record: Mapping[str, Any]) -> None: ...
     def message(self, text: str) -> None: ...
     def stop(self) -> None: ...
@@ -30,19 +30,18 @@ class Lines:
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self.steps = 0
+        self.steps: int | None = 0
         self.speed = ""
 
-    def start(self, step: int, steps: int) -> None:
+    def start(self, step: int, steps: int | None) -> None:
         self.steps = steps
 
     def record(self, record: Mapping[str, Any]) -> None:
         if record["split"] == "train":
-            self.speed = f"{record['images_per_second']:,.0f} images/s"
-            self.speed += f"  {duration(record['seconds_left'])} left"
+            self.speed = speed(record)
         else:
             print(
-                f"step {record['step']:,}/{self.steps:,}  epoch {record['epoch']:.2f}  "
+                f"step {place(record['step'], self.steps)}  epoch {record['epoch']:.2f}  "
                 f"{summary(record)}  {self.speed}",
                 file=self.stream,
                 flush=True,
@@ -65,25 +64,28 @@ class Live:
         self.console = Console(stderr=True)
         # The bar takes what the text leaves, so that 80 columns hold all figures.
         self.bar = RichProgress(
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+            TextColumn("{task.fields[place]}"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[figures]}"),
             console=self.console,
             expand=True,
         )
-        self.task = self.bar.add_task("train", figures="")
+        self.task = self.bar.add_task("train", total=None, figures="", place="")
+        self.steps: int | None = 0
 
-    def start(self, step: int, steps: int) -> None:
-        self.bar.update(self.task, completed=step, total=steps)
+    def start(self, step: int, steps: int | None) -> None:
+        self.steps = steps
+        self.bar.update(self.task, completed=step, total=steps, place=place(step, steps))
         self.bar.start()
 
     def record(self, record: Mapping[str, Any]) -> None:
         if record["split"] == "train":
-            figures = (
-                f"{summary(record, digits=1)} {record['images_per_second']:,.0f} images/s "
-                f"{duration(record['seconds_left'])} left"
+            self.bar.update(
+                self.task,
+                completed=record["step"],
+                place=place(record["step"], self.steps),
+                figures=f"{summary(record, digits=1)} {speed(record, gap=' ')}",
             )
-            self.bar.update(self.task, completed=record["step"], figures=figures)
         else:
             self.console.print(
                 f"epoch {record['epoch']:.2f}  validation {summary(record)}", highlight=False
@@ -102,7 +104,7 @@ class Several:
     def __init__(self, *members: Progress) -> None:
         self.members = members
 
-    def start(self, step: int, steps: int) -> None:
+    def start(self, step: int, steps: int | None) -> None:
         for member in self.members:
             member.start(step, steps)
 
@@ -132,6 +134,18 @@ def summary(record: Mapping[str, Any], *, digits: int = 2) -> str:
     names = {"elbo": "ELBO", "reconstruction": "recon" if short else "reconstruction", "kl": "KL"}
     figures = [f"{label} {record[n]:,.{digits}f}" for n, label in names.items() if n in record]
     return (" " if short else "  ").join(figures or [f"loss {record['loss']:,.4g}"])
+
+
+def place(step: int, steps: int | None) -> str:
+    """How far a run has come: 500/2,000."""
+    return f"{step:,}" if steps is None else f"{step:,}/{steps:,}"
+
+
+def speed(record: Mapping[str, Any], *, gap: str = "  ") -> str:
+    """How fast, and how long still, where that is known."""
+    text = f"{record['images_per_second']:,.0f} images/s"
+    left = record.get("seconds_left")
+    return text if left is None else f"{text}{gap}{duration(left)} left"
 
 
 def duration(seconds: float) -> str:

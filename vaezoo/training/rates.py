@@ -14,7 +14,7 @@ from vaezoo.training.config import Resolved
 def learning_rate(config: Resolved) -> Schedule:
     """Linear warm-up, then constant, or falling to 0 at the last step."""
     warmup = config.lr_warmup_steps
-    length = max(1, config.steps - warmup)
+    length = max(1, (config.steps or 0) - warmup)  # constant where there is no number of steps
 
     def rate(step: Tensor) -> Tensor:
         factor = torch.ones((), device=step.device)

@@ -12,12 +12,11 @@ from typing import IO, Any
 
 from vaezoo.errors import RunError
 from vaezoo.files import dump_json, write_atomic
+from vaezoo.training.continuing import COMPARED, extended, longer
 
 CONFIG, METRICS, FIGURES = "config.json", "metrics.jsonl", "figures.json"
 CHECKPOINTS, MODEL, SAMPLES, LOCK = "checkpoints", "model", "samples", ".lock"
 TENSORBOARD = "tensorboard"
-COMPARED = ("model", "data", "training")  # must be the same for a run to go on
-FREE = {"vaezoo": None, "log": None}  # but for these: its version, and what only looks on
 
 
 class RunFolder:
@@ -50,32 +49,63 @@ class RunFolder:
                 raise RunError(message) from error
             yield
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Turn a failure to write here, as on a full disk, into a RunError that says it all."""
+        try:
+            yield
+        except OSError as error:
+            safe = self.safe_step()
+            after = (
+                f": the run is safe up to step {safe:,}; once that is mended, go on with resume "
+                f"(--resume)"
+            )
+            raise RunError(
+                f"the run's folder {self.path} cannot be written ({error}){after * (safe > 0)}"
+            ) from error
+
+    def safe_step(self) -> int:
+        """The step of the newest checkpoint; 0 without one."""
+        names = [path.name for path in self.checkpoints.glob("step-*")]
+        return max((int(n[5:]) for n in names if n[5:].isdecimal()), default=0)
+
+    def busy(self) -> bool:
+        """Whether a process is training here now (where the system has flock)."""
+        try:
+            with (self.path / LOCK).open() as file:
+                lock(file)
+        except BlockingIOError:
+            return True
+        except OSError:  # no lock, or none that may be read
+            return False
+        return False
+
     def start(self, config: Mapping[str, Any], *, overwrite: bool) -> None:
         """Begin a new run; one that is there is refused, or removed if ``overwrite``."""
-        try:
-            if self.exists():
-                if not overwrite:
-                    raise RunError(
-                        f"{self.path} already holds a run: continue it with resume (--resume), "
-                        f"replace it with overwrite (--overwrite), or choose another folder"
-                    )
-                self._remove()
+        if self.exists() and not overwrite:
+            raise RunError(
+                f"{self.path} already holds a run: continue it with resume (--resume), "
+                f"replace it with overwrite (--overwrite), or choose another folder"
+            )
+        with self.writing():
+            self._remove()
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomic(self.path / CONFIG, dump_json(config))
-        except OSError as error:
-            raise RunError(f"the run's folder {self.path} cannot be written: {error}") from error
+
+    def longer(self, config: Mapping[str, Any]) -> bool:
+        """Whether ``config`` is that of the run that is there, with more steps.
+
+        Raises RunError where it differs in anything else.
+        """
+        return longer(self.config(), config, str(self.path))
 
     def resume(self, config: Mapping[str, Any]) -> None:
-        """Check that the run that is there was started with the same config."""
-        recorded = self.config()
-        for part in COMPARED:
-            old, new = ({**c[part], **FREE} for c in (recorded, config))
-            differences = list(_differences(old, new, part))
-            if differences:
-                raise RunError(
-                    f"{self.path} cannot be resumed with another config: "
-                    f"{'; '.join(differences[:3])}"
-                )
+        """Go on with the run that is there; more steps than it had are written to its config."""
+        if self.longer(config):
+            with self.writing():
+                (self.path / FIGURES).unlink(missing_ok=True)  # it is no longer finished
+                whole = extended(self.config(), config, self.safe_step())
+                write_atomic(self.path / CONFIG, dump_json(whole))
 
     def config(self) -> dict[str, Any]:
         """The run's resolved config."""
@@ -95,7 +125,7 @@ class RunFolder:
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one line to the metrics; what is not finite becomes null."""
         line = json.dumps(finite(record), allow_nan=False)
-        with (self.path / METRICS).open("a", encoding="utf-8") as file:
+        with self.writing(), (self.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
     def records(self) -> list[dict[str, Any]]:
@@ -115,12 +145,15 @@ class RunFolder:
     def rewind(self, step: int) -> list[dict[str, Any]]:
         """Drop the metrics after a step, which are about to be made again; return the rest."""
         kept = [record for record in self.records() if record["step"] <= step]
-        write_atomic(self.path / METRICS, "".join(json.dumps(record) + "\n" for record in kept))
+        text = "".join(json.dumps(record) + "\n" for record in kept)
+        with self.writing():
+            write_atomic(self.path / METRICS, text)
         return kept
 
     def write_figures(self, figures: Mapping[str, Any]) -> None:
         """The figures that the run ends with."""
-        write_atomic(self.path / FIGURES, dump_json(finite(figures)))
+        with self.writing():
+            write_atomic(self.path / FIGURES, dump_json(finite(figures)))
 
     def _remove(self) -> None:
         """Remove the run's own files, and nothing else that may be in the folder."""
@@ -155,12 +188,3 @@ else:
             raise
         except OSError:  # a file system without locks
             return
-
-
-def _differences(old: Any, new: Any, where: str) -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        found = []
-        for key in sorted({*old, *new}):
-            found += _differences(old.get(key, "absent"), new.get(key, "absent"), f"{where}.{key}")
-        return found
-    return [] if old == new else [f"{where} was {old!r} and now is {new!r}"]

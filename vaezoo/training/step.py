@@ -21,6 +21,7 @@ from vaezoo.batch import Batch
 from vaezoo.errors import OptionError
 from vaezoo.model import VAE
 from vaezoo.objectives import Phase, Weights, reduce
+from vaezoo.training.average import Average
 from vaezoo.training.config import Resolved
 from vaezoo.training.rates import learning_rate
 
@@ -43,6 +44,7 @@ class TrainingStep:
         self.updates = [Update(phase, config, self.device) for phase in self.phases]
         self.step = torch.zeros((), dtype=torch.int64, device=self.device)
         self.rate = learning_rate(config)
+        self.average = None if config.ema is None else Average(model, config.ema)
         saved = model.state_dict(keep_vars=True).values()
         self.buffers = [t for t in saved if not isinstance(t, nn.Parameter)]
 
@@ -60,6 +62,8 @@ class TrainingStep:
             # A skipped step leaves running means and the like as they were, too.
             for buffer, old in zip(self.buffers, before, strict=True):
                 buffer.copy_(torch.where(finite, buffer, old))
+            if self.average is not None:
+                self.average.update()
         self.step += 1
 
     def figures(self) -> dict[str, float]:

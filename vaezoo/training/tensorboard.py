@@ -40,7 +40,7 @@ class TensorBoard:
         self.step = 0
         self.writer: SummaryWriter | None = None
 
-    def start(self, step: int, steps: int) -> None:
+    def start(self, step: int, steps: int | None) -> None:
         self.step = step
         self.writer = self._open(purge_step=step + 1)
 

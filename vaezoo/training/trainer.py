@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import platform
+import warnings
+from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +14,20 @@ import torch
 
 import vaezoo
 from vaezoo.checks import check_data, check_model
-from vaezoo.data import Data, TrainingBatches, as_data
-from vaezoo.errors import OptionError
+from vaezoo.data import Data, as_data
+from vaezoo.errors import OptionError, TrainingWarning
 from vaezoo.model import VAE
 from vaezoo.options import build
 from vaezoo.report import draw, measure
 from vaezoo.shown import Shown
-from vaezoo.training.config import Resolved, TrainingConfig, resolve
+from vaezoo.training.batches import training_batches
+from vaezoo.training.config import Resolved, TrainingConfig, as_recorded, resolve, sized
+from vaezoo.training.diagnosis import diagnose
 from vaezoo.training.fingerprint import fingerprint
 from vaezoo.training.history import History
-from vaezoo.training.loop import Run, training
+from vaezoo.training.loop import Run
+from vaezoo.training.mode import training
+from vaezoo.training.overrides import overrides as changed_options
 from vaezoo.training.progress import Progress, Several, make_progress
 from vaezoo.training.run_folder import RunFolder
 from vaezoo.training.tensorboard import TensorBoard
@@ -32,7 +39,7 @@ def fit(
     data: Any,
     *,
     steps: int | None = None,
-    epochs: int = 10,
+    epochs: int | None = None,
     out: str | Path | None = None,
     validation: Any = None,
     data_root: str | Path | None = None,
@@ -43,15 +50,22 @@ def fit(
 ) -> History:
     """Train a model and leave it with the weights of its best validation ELBO.
 
-    data: a data set's name, a Tensor, an array, (x, y), a Dataset, or a ``vaezoo.data.Data``.
-    out: a folder for the run (config, metrics, checkpoints, the model, its figures on the test
-    split, pictures); without it nothing is written. validation: what to hold out of
-    raw data (a share, a count, or examples; default a tenth). The other options are those of
+    data: a data set's name, the path of a file or folder, or either with options as in
+    ``{"path": "photos", "image_size": 64}``; a Tensor, an array, (x, y), a Dataset, a
+    ``vaezoo.data.Data``; or a stream: a DataLoader of one's own, an IterableDataset, any iterable
+    of batches. What files needed to be read so, such as the mean and standard deviation of
+    columns, becomes the model's ``preprocessing`` and is saved with it. out: a folder
+    for the run (config, metrics, checkpoints, the model, its figures on the test split,
+    pictures); without it nothing is written. validation: what to hold out of raw data (a share,
+    a count, or examples; default a tenth, and nothing of a stream). resume: go on with the run in
+    ``out``, for longer if more steps or epochs are asked for. The other options are those of
     ``TrainingConfig``. Training draws from ``seed`` and leaves the caller's random state alone;
     since torch's generators belong to the process, train in one thread at a time.
 
-    Raises OptionError, DataError or RunError before anything is done; after Ctrl-C saves a
-    checkpoint and raises KeyboardInterrupt.
+    Raises OptionError, DataError or RunError before anything is done. A batch of a stream that
+    cannot be read raises DataError, a folder that can no longer be written RunError, with the
+    run saved as far as it came; Ctrl-C saves a checkpoint and raises KeyboardInterrupt.
+    TrainingWarning tells of steps skipped and latents not used.
     """
     config = build(TrainingConfig, {"steps": steps, "epochs": epochs, **options}, "fit")
     trainer = Trainer(config)
@@ -76,49 +90,68 @@ class Trainer:
         resume: bool = False,
         overwrite: bool = False,
         progress: bool = True,
+        overrides: Mapping[str, Any] | None = None,
     ) -> History:
-        """What ``vaezoo.fit`` does."""
+        """What ``vaezoo.fit`` does.
+
+        overrides: for the run's record, what was asked for against the defaults; None works it
+        out.
+        """
         if resume and overwrite:
             raise OptionError("give resume or overwrite, not both")
         root = None if data_root is None else Path(data_root)
         splits = as_data(data, validation=validation, root=root)
         check_data(model, splits)
         check_model(model, splits)
-        batches = TrainingBatches(
-            splits.train,
-            batch_size=self.config.batch_size,
-            seed=self.config.seed,
-            binarization=self.config.binarization,
-        )
-        config = resolve(self.config, batches.steps_per_epoch)
+        if splits.preprocessing is not None:
+            model.preprocessing = splits.preprocessing
+        folder = None if out is None else RunFolder(out)
+        recorded = folder.config()["training"] if folder and resume and folder.exists() else None
+        asked = self.config if recorded is None else as_recorded(self.config, recorded)
+        config = resolve_for(model, splits, asked)
         reporter = make_progress(progress)
-        if out is None:
+        if splits.stream is not None and splits.validation is None:
+            reporter.message("no validation: a stream holds nothing out; give validation=data")
+        if folder is None:
             if config.log is not None:
                 raise OptionError(f"log {config.log!r} is written to the run's folder: give out")
             return self._run(model, splits, config, None, reporter, resume=False)
-        folder = RunFolder(out)
         board = make_log(model, splits, config, folder)
         reporter = reporter if board is None else Several(reporter, board)
         with folder.locked():
-            recorded = run_config(model, splits, config)
-            if resume and folder.exists():
-                folder.resume(recorded)
+            description = run_config(model, splits, config)
+            if recorded is not None:
+                folder.resume(description)
             else:
-                folder.start(recorded, overwrite=overwrite)
+                said = changed_options(self.config, model) if overrides is None else overrides
+                folder.start(beginning(description, model, said), overwrite=overwrite)
             history = self._run(model, splits, config, folder, reporter, resume=resume)
             reporter.message("measuring, and drawing pictures ...")
-            figures = measure(model, splits, config.binarization)
+            self._finish(model, splits, config, folder, history, board)
+        return history
+
+    def _finish(
+        self,
+        model: VAE,
+        data: Data,
+        config: Resolved,
+        folder: RunFolder,
+        history: History,
+        board: TensorBoard | None,
+    ) -> None:
+        figures = measure(model, data, config.binarization)
+        with folder.writing():
             drawn = draw(
                 model,
-                splits,
+                data,
                 folder.samples,
                 binarization=config.binarization,
                 records=history.records,
             )
             if board is not None:
                 board.pictures(drawn)
-            folder.write_figures(figures)  # last: their file says that the run is finished
-        return history
+        # Last: their file says that the run is finished.
+        folder.write_figures({**figures, "warnings": history.warnings})
 
     def _run(
         self,
@@ -131,7 +164,11 @@ class Trainer:
         resume: bool,
     ) -> History:
         with training(model, config):
-            return Run(model, data, config, folder, progress).train(resume=resume)
+            history = Run(model, data, config, folder, progress).train(resume=resume)
+        history.warnings = diagnose(model, data, config.binarization, history.records)
+        for message in history.warnings:
+            warnings.warn(message, TrainingWarning, stacklevel=4)
+        return history
 
     def resume(self, model: VAE, data: Any, *, out: str | Path, **arguments: Any) -> History:
         """Go on with the run in ``out``; the same as ``fit(..., out=out, resume=True)``."""
@@ -148,13 +185,33 @@ def make_log(model: VAE, data: Data, config: Resolved, folder: RunFolder) -> Ten
     return TensorBoard(folder.tensorboard, shown)
 
 
+def resolve_for(model: VAE, data: Data, config: TrainingConfig) -> Resolved:
+    """The config with nothing left open. Raises OptionError or DataError."""
+    config = sized(config, None if data.stream is not None else len(data.train))
+    return resolve(config, training_batches(model, data, config).steps_per_epoch)
+
+
+def beginning(
+    config: Mapping[str, Any], model: VAE, overrides: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A new run's ``config.json``: its config, and what is known when it begins."""
+    training = config["training"]
+    return {
+        **config,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "init_from": model.origin,
+        "overrides": dict(overrides),
+        "totals": [{"from_step": 0, "steps": training["steps"], "epochs": training["epochs"]}],
+    }
+
+
 def run_config(model: VAE, data: Data, config: Resolved) -> dict[str, Any]:
-    """What a run's ``config.json`` holds: enough to know, and to repeat, what was done."""
+    """What a run must agree in to be resumed: enough to know, and to repeat, what was done."""
     device = torch.device(config.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "model": config_of(model),
-        "data": {**data.description, "fingerprint": fingerprint(data.train)},
+        "data": {**data.description, "fingerprint": fingerprint(data)},
         "training": {**asdict(config), "betas": list(config.betas)},
         "environment": {
             "vaezoo": vaezoo.__version__,

@@ -12,8 +12,6 @@ from vaezoo.data import Binarization, Source, evaluation_batches
 from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
 
-FIGURES = ("loss", "elbo", "reconstruction", "kl")
-
 
 def validate(
     model: VAE,
@@ -26,18 +24,22 @@ def validate(
 ) -> dict[str, float]:
     """Means over all examples of the objective's loss and of ELBO, reconstruction and KL, nats.
 
+    What is no bound has no ELBO; what has no latents of its own, as an autoencoder, has no KL.
+
     The draws of z come from ``seed``, the same at every call, and the caller's random state is
     left alone.
     """
     device = model.device
-    total = torch.zeros(len(FIGURES), dtype=torch.float64, device=device)
+    names: tuple[str, ...] = ()
+    total = torch.zeros((), dtype=torch.float64, device=device)
     count = 0
     with evaluating(model), seeded(seed, device):
         for batch in batches(source, binarization, batch_size):
-            total += _sums(model, batch, weights)
+            sums = _sums(model, batch, weights)
+            names = tuple(sums)
+            total = total + torch.stack([*sums.values()]).double()
             count += len(batch.x)
-    means = (total / count).tolist()
-    return dict(zip(FIGURES, means, strict=True))
+    return dict(zip(names, (total / count).tolist(), strict=True))
 
 
 def batches(source: Source, binarization: Binarization, batch_size: int) -> Iterator[Batch]:
@@ -45,8 +47,12 @@ def batches(source: Source, binarization: Binarization, batch_size: int) -> Iter
     return evaluation_batches(source, batch_size=batch_size, binarization=binarization)
 
 
-def _sums(model: VAE, batch: Batch, weights: dict[str, Tensor]) -> Tensor:
+def _sums(model: VAE, batch: Batch, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     trace = model(batch.x.to(model.dtype), batch.y)
-    loss = model.objective.score(trace, weights).loss.mean() * len(batch.x)
-    per_example = [trace.elbo[0], trace.log_px[0], trace.kl[0]]
-    return torch.stack([loss, *(value.sum() for value in per_example)]).double()
+    sums = {"loss": model.objective.score(trace, weights).loss.mean() * len(batch.x)}
+    if trace.bound != "none":
+        sums["elbo"] = trace.elbo[0].sum()
+    sums["reconstruction"] = trace.log_px[0].sum()
+    if trace.sites:
+        sums["kl"] = trace.kl[0].sum()
+    return sums

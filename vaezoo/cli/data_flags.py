@@ -1,0 +1,56 @@
+"""The flags ``--data...``: made from the options of a dataset, or of the reader of a path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vaezoo.cli.arguments import flags, make, parse, values_of, wants_help
+from vaezoo.cli.usage import UsageError, flag_name, given, groups
+from vaezoo.errors import did_you_mean
+from vaezoo.options import options_class, options_of
+from vaezoo.registry import lookup
+from vaezoo.registry.specs import DatasetSpec
+
+PREFIX = "--data."
+SHORT = {"--image-size": "--data.image-size"}
+"""What may be written without the prefix."""
+FIELD = "data_options"
+
+
+def expanded(argv: Sequence[str]) -> list[str]:
+    """The line with each short flag in full."""
+    found = []
+    for token in argv:
+        name, equals, value = token.partition("=")
+        found.append(SHORT.get(flag_name(name), name) + equals + value)
+    return found
+
+
+def nested(choice: Mapping[str, Any]) -> dict[str, tuple[str, type[Any]]]:
+    """The dataclass behind ``--data...``, as ``make`` nests it; nothing without options.
+
+    choice: the dataset, ``{"name": ..., options}``, whose values are the flags' defaults.
+    """
+    recipe = lookup.recipe(lookup.find(DatasetSpec, choice["name"]))
+    options = options_of(options_class(recipe))
+    return {FIELD: ("data", make("DataOptions", options, choice))} if options else {}
+
+
+def with_flags(choice: Mapping[str, Any], argv: Sequence[str], command: str) -> dict[str, Any]:
+    """The choice with the options that a line gives. Raises UsageError for one it has not."""
+    mine = [group for group in groups(argv) if group and flag_name(group[0]).startswith(PREFIX)]
+    if not mine or wants_help(argv):
+        return dict(choice)
+    cls = make("Data", (), nested=nested(choice))
+    known = flags(cls)
+    for flag in sorted(given(argv)):
+        if flag.startswith(PREFIX) and flag not in known:
+            names = [name.removeprefix(PREFIX) for name in known]
+            option = flag.removeprefix(PREFIX)
+            raise UsageError(
+                f"the data {choice['name']} have no option {option!r}."
+                f"{did_you_mean(option, names)}"
+            )
+    parsed = parse(cls, [token for group in mine for token in group], command)
+    return {"name": choice["name"], **values_of(getattr(parsed, FIELD))}

@@ -1,0 +1,48 @@
+"""Showing how far a long read has come: a bar on a terminal, now and then a line elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vaezoo.cli.usage import tell
+
+PATIENCE = 10.0
+"""Seconds between two lines, and before the first: what is read at once needs no word."""
+
+
+@contextmanager
+def shown_reading() -> Iterator[None]:
+    """Within it, what reads many files shows how far it is. On stderr."""
+    from vaezoo.data import listening
+
+    if not sys.stderr.isatty():
+        with listening(Lines().tell):
+            yield
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", visible=False)
+
+        def update(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total, visible=True)
+
+        with listening(update):
+            yield
+
+
+class Lines:
+    """A line every ten seconds."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        if time.monotonic() - self.last >= PATIENCE:
+            self.last = time.monotonic()
+            tell(f"{what}: {done:,} of {total:,}")

@@ -1,0 +1,183 @@
+"""The cells of a CSV file as numbers, with every fault named by its line and column.
+
+Shapes: N rows, D columns.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaezoo.errors import DataError, did_you_mean
+
+DELIMITERS = ",;\t|"
+NAMED = {"tab": "\t", r"\t": "\t"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How a file is laid out."""
+
+    columns: tuple[str, ...]
+    """Names of all columns, their numbers from 1 where the file names none."""
+    header: bool
+    delimiter: str
+    unnamed: tuple[str, ...] = ()
+    """The columns that the header leaves without a name."""
+
+
+@dataclass(kw_only=True)
+class Cells:
+    """What was read."""
+
+    values: NDArray[np.float64]
+    """(N, D) of the chosen columns."""
+    labels: list[str]
+    """(N,) or empty."""
+    lines: list[int]
+    """(N,): where each row stands in the file, counted from 1."""
+    skipped: list[str] = field(default_factory=list)
+    """What is wrong with the rows that were left out."""
+
+
+def layout(path: Path, *, header: bool | None = None, delimiter: str = "auto") -> Layout:
+    """How the file is laid out. Raises DataError for one without columns or with bad names.
+
+    header: None takes the first line for one unless it holds a number.
+    """
+    delimiter = NAMED.get(delimiter, delimiter)
+    if delimiter == "auto":
+        delimiter = _likely_delimiter(path)
+    first = next((cells for _, cells in _rows(path, delimiter)), None)
+    if first is None:
+        raise DataError(f"{path} is empty")
+    if header is None:
+        header = not any(_is_number(cell) for cell in first)
+    if not header:
+        numbers = tuple(str(i) for i in range(1, len(first) + 1))
+        return Layout(columns=numbers, header=False, delimiter=delimiter)
+    names = [cell.strip() or str(i) for i, cell in enumerate(first, start=1)]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"{path}: two columns are called {twice[0]!r}; their names must differ")
+    unnamed = tuple(str(i) for i, cell in enumerate(first, start=1) if not cell.strip())
+    return Layout(columns=tuple(names), header=True, delimiter=delimiter, unnamed=unnamed)
+
+
+def read_cells(
+    path: Path,
+    layout: Layout,
+    columns: Sequence[str],
+    label: str | None = None,
+    *,
+    skip: bool = False,
+) -> Cells:
+    """The numbers of the chosen columns, and the words of the column of labels.
+
+    skip: leave out rows with faults, instead of refusing. Raises DataError.
+    """
+    wanted = [place_of(path, layout, name) for name in columns]
+    labelled = None if label is None else place_of(path, layout, label)
+    numbers, labels, lines, skipped = array("d"), list[str](), list[int](), list[str]()
+    for place, (line, cells) in enumerate(_rows(path, layout.delimiter)):
+        if place == 0 and layout.header:
+            continue
+        try:
+            row = _row(cells, line, layout, wanted)
+            word = "" if labelled is None else _word(cells[labelled], line, label)
+        except DataError as error:
+            if not skip:
+                raise DataError(
+                    f"{path}, {error}; repair it, leave the column out with drop (--data.drop), "
+                    f"or skip such rows with corrupt='skip' (--data.corrupt skip)"
+                ) from None
+            skipped.append(str(error))
+            continue
+        numbers.extend(row)
+        lines.append(line)
+        if labelled is not None:
+            labels.append(word)
+    if not lines:
+        found = f"; the first fault: {skipped[0]}" if skipped else ""
+        raise DataError(f"{path} holds no rows of numbers{found}")
+    values = np.frombuffer(numbers, np.float64).reshape(len(lines), len(wanted))
+    return Cells(values=values, labels=labels, lines=lines, skipped=skipped)
+
+
+def place_of(path: Path, layout: Layout, name: str) -> int:
+    """Which column that is, from 0. Raises DataError."""
+    if name not in layout.columns:
+        raise DataError(f"{path} has no column {name!r}.{did_you_mean(name, layout.columns)}")
+    return layout.columns.index(name)
+
+
+def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row that is not blank, with its line's number from 1."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter=delimiter)
+            yield from ((reader.line_num, row) for row in reader if any(c.strip() for c in row))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text in UTF-8: {error.reason}") from error
+    except (csv.Error, TypeError) as error:
+        raise DataError(f"{path} cannot be read as CSV with {delimiter!r}: {error}") from error
+
+
+def _row(cells: Sequence[str], line: int, layout: Layout, wanted: Sequence[int]) -> list[float]:
+    if len(cells) != len(layout.columns):
+        raise DataError(
+            f"line {line} has {len(cells)} cells, where there are {len(layout.columns)} columns"
+        )
+    try:
+        row = [float(cells[place]) for place in wanted]
+    except ValueError:
+        row = [float(cells[p]) if _is_number(cells[p]) else math.nan for p in wanted]
+    if math.isfinite(sum(row)):
+        return row
+    for place, value in zip(wanted, row, strict=True):
+        if not math.isfinite(value):
+            cell = cells[place].strip()
+            what = f"{cell!r}, which is no finite number" if cell else "nothing"
+            raise DataError(f"line {line}, column {layout.columns[place]!r} holds {what}")
+    return row  # their sum alone is too large
+
+
+def _word(cell: str, line: int, label: Any) -> str:
+    """A label: a word, or an integer, also if it is written as 1.0; nothing is unlabelled."""
+    word = cell.strip()
+    if not _is_number(word):
+        return word
+    value = float(word)
+    if not value.is_integer():
+        raise DataError(
+            f"line {line}, column {label!r} holds {word!r}: labels are classes, words or integers"
+        )
+    return str(int(value))
+
+
+def _is_number(cell: str) -> bool:
+    """Whether it is one, or says NaN or infinity."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _likely_delimiter(path: Path) -> str:
+    """The one that the first line has most of; a comma where it has none."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            line = file.readline()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text in UTF-8: {error.reason}") from error
+    return max(DELIMITERS, key=line.count)

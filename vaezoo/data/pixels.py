@@ -1,0 +1,91 @@
+"""One image file to the pixels that a model takes.
+
+Shapes: C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from vaezoo.data.preprocessing import ImagePreprocessing
+from vaezoo.errors import DataError
+
+ORIENTATION = 0x0112  # the EXIF tag; from 5 on, width and height change places
+MODES = {"grey": "L", "rgb": "RGB"}
+SUFFIXES = {
+    *(".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm"),
+    *(".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
+}
+"""Of the files that are taken for images."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What an image file says of itself, without its pixels."""
+
+    height: int
+    width: int
+    grey: bool
+
+
+def look(path: Path) -> Look:
+    """Size, once upright, and whether it is stored grey. Raises whatever Pillow raises."""
+    with Image.open(path) as image:
+        width, height = image.size
+        if image.getexif().get(ORIENTATION, 1) >= 5:
+            width, height = height, width
+        grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
+        return Look(height, width, grey)
+
+
+def read(path: Path, preprocessing: ImagePreprocessing) -> NDArray[np.uint8]:
+    """(C, H, W), upright, transparent parts on white; of an animation its first image.
+
+    Raises whatever Pillow raises for a damaged file.
+    """
+    height, width = preprocessing.image_size
+    with Image.open(path) as image:
+        side = 2 * max(height, width)
+        image.draft(None, (side, side))  # a JPEG far too large is decoded smaller, and faster
+        upright = ImageOps.exif_transpose(image)
+        flat = _resized(_flat(upright, MODES[preprocessing.mode]), preprocessing)
+        pixels = np.asarray(flat)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _flat(image: Image.Image, mode: str) -> Image.Image:
+    """The image in 8 bits, without transparency."""
+    if image.mode == "F":
+        raise DataError("its pixels are floating-point numbers, whose range is not known")
+    if image.mode.startswith("I"):
+        image = _eight_bits(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert(mode)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Of 16 bits the upper ones, rounded: 65535 becomes 255."""
+    values: NDArray[Any] = np.asarray(image).astype(np.float64)
+    return Image.fromarray((values.clip(0, 65535) / 257).round().astype(np.uint8))
+
+
+def _resized(image: Image.Image, preprocessing: ImagePreprocessing) -> Image.Image:
+    """By bicubic interpolation with antialiasing."""
+    height, width = preprocessing.image_size
+    size, bicubic = (width, height), Image.Resampling.BICUBIC
+    if image.size == size:
+        return image
+    if preprocessing.resize == "crop":  # as large as it covers all, then its middle
+        return ImageOps.fit(image, size, bicubic)
+    if preprocessing.resize == "pad":  # as large as it fits in, on black
+        return ImageOps.pad(image, size, bicubic)
+    return image.resize(size, bicubic)

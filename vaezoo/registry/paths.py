@@ -1,0 +1,56 @@
+"""Which dataset a text means, by its name or as the path of a file or folder. Torch-free."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from vaezoo.errors import DataError, UnknownComponentError
+from vaezoo.registry import lookup
+from vaezoo.registry.specs import DatasetSpec
+
+
+def chosen_dataset(text: str | os.PathLike[str]) -> dict[str, str]:
+    """``{"name": ...}`` for a dataset's name; for a path also its absolute ``"path"``.
+
+    A name wins over a path, unless it holds a separator or is no str. Raises
+    UnknownComponentError for what is neither, DataError for a path that no dataset reads.
+    """
+    path, name = Path(text).expanduser(), os.fspath(text)
+    known = isinstance(text, str) and name in lookup.names(DatasetSpec)
+    if name and path.exists() and (os.sep in name or not known):
+        return {"name": reader(path).name, "path": str(path.resolve())}
+    if not known and (os.sep in name or path.suffix or not isinstance(text, str)):
+        raise DataError(
+            f"there is no file or folder {name!r}, and no dataset of that name: `vaezoo data` "
+            f"lists the datasets"
+        )
+    try:
+        lookup.find(DatasetSpec, name)
+    except UnknownComponentError as error:
+        raise UnknownComponentError(f"{error} Nor is there a file or folder {name!r}.") from error
+    return {"name": name}
+
+
+def reader(path: Path) -> DatasetSpec:
+    """The first dataset that reads a file or folder of that name. Raises DataError."""
+    name = path.name.lower() + ("/" if path.is_dir() else "")
+    patterns: list[str] = []
+    for spec, _ in lookup.specs(DatasetSpec):
+        if any(fnmatchcase(name, pattern) for pattern in spec.reads):
+            return spec
+        patterns += (pattern for pattern in spec.reads if not pattern.endswith("/"))
+    raise DataError(
+        f"no dataset reads {str(path)!r}: there are readers of {', '.join(patterns)}, and of "
+        f"folders of images; or name one, as in {{'name': 'csv', 'path': ...}} "
+        f"(--data csv --data.path ...)"
+    )
+
+
+def label_of(chosen: Mapping[str, Any]) -> str:
+    """What to call a chosen dataset: a file's or folder's own name, else the dataset's."""
+    path = chosen.get("path")
+    return Path(path).stem if isinstance(path, str) and path else str(chosen["name"])

@@ -1,0 +1,63 @@
+"""Whether a run that is there can go on under a config, and for longer than it was meant to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vaezoo.errors import RunError
+
+COMPARED = ("model", "data", "training")  # must be the same for a run to go on
+FREE = {"vaezoo": None, "log": None}  # but for its version, and for what only looks on
+TOTALS = ("steps", "epochs")  # but for these, which may grow
+
+
+def longer(recorded: Mapping[str, Any], config: Mapping[str, Any], name: str) -> bool:
+    """Whether ``config`` is that of the recorded run, only longer.
+
+    Raises RunError where it differs in anything else, or is shorter.
+    """
+    found = []
+    for part in COMPARED:
+        old, new = ({**c[part], **FREE} for c in (recorded, config))
+        if part == "training":
+            old = {**dict.fromkeys(new), **old}  # None: of an option that came later
+            for total in TOTALS:
+                old.pop(total, None), new.pop(total, None)
+        found += _differences(old, new, part)
+    (unit, before), (new_unit, after) = (_total(c["training"]) for c in (recorded, config))
+    if unit != new_unit:
+        found.append(f"the run is counted in {unit}, not in {new_unit}")
+    elif after < before:
+        found.append(
+            f"training.{unit} was {before} and now is {after}, and a run can only be made longer"
+        )
+    if found:
+        raise RunError(f"{name} cannot be resumed with another config: {'; '.join(found[:3])}")
+    return unit == new_unit and after > before
+
+
+def extended(recorded: Mapping[str, Any], config: Mapping[str, Any], step: int) -> dict[str, Any]:
+    """The recorded config with the greater total of ``config``, taken up at ``step``."""
+    training = config["training"]
+    totals = {total: training[total] for total in TOTALS}
+    return {
+        **recorded,
+        "training": {**recorded["training"], **totals},
+        "totals": [*recorded.get("totals", []), {"from_step": step, **totals}],
+    }
+
+
+def _total(training: Mapping[str, Any]) -> tuple[str, int]:
+    """In which unit a run is counted, and how long it is."""
+    unit = "epochs" if training.get("steps") is None else "steps"
+    return unit, training.get(unit) or 0
+
+
+def _differences(old: Any, new: Any, where: str) -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in sorted({*old, *new}):
+            found += _differences(old.get(key, "absent"), new.get(key, "absent"), f"{where}.{key}")
+        return found
+    return [] if old == new else [f"{where} was {old!r} and now is {new!r}"]
