@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import vaezoo
 from vaezoo.cli import main
@@ -72,12 +74,17 @@ def test_the_commands_run_in_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for i in range(20):
+        Image.new("RGB", (80 + i, 70), (9 * i, 80, 90)).save(f"photos/{i}.jpg")
+    rows = np.random.default_rng(0).normal(size=(30, 5)).tolist()
+    (tmp_path / "table.csv").write_text("\n".join(",".join(map(str, row)) for row in rows))
     for command in commands():
         if command[0] == "train":
             if "--epochs" in command:
                 place = command.index("--epochs")
                 del command[place : place + 2]
-            command += ["--steps", "3", "--validate-every", "3"]
+            command += ["--steps", "3", "--validate-every", "3", "--batch-size", "16"]
         assert main(command) == 0, command
     out = capsys.readouterr().out
     assert "beta-vae" in out
