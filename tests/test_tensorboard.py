@@ -8,6 +8,7 @@ import json
 import math
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import vaezoo
 from vaezoo.data import as_data, named_splits
 from vaezoo.shown import Shown
 from vaezoo.training.run_folder import RunFolder
-from vaezoo.training.tensorboard import TensorBoard
+from vaezoo.training.tensorboard import TensorBoard, wait_for_a_name
 
 
 def events(run: Path) -> Any:
@@ -109,11 +110,39 @@ def test_a_resumed_run_logs_every_step_once(
     assert found["pictures/kl"] == [31]
 
 
+def test_a_new_file_comes_last_in_the_order_of_names(tmp_path: Path) -> None:
+    """Of files of one second the tenth would come before the ninth."""
+    now = int(time.time())
+    for uid in (9, 10):
+        (tmp_path / f"events.out.tfevents.{now:010d}.host.1.{uid}").touch()
+    wait_for_a_name(tmp_path)
+    assert int(time.time()) > now
+    started = time.perf_counter()
+    wait_for_a_name(tmp_path)
+    assert time.perf_counter() - started < 0.5
+
+
 def test_resuming_a_finished_run_does_not_repeat_its_pictures(tmp_path: Path) -> None:
-    for resume in (False, True, True):
+    for resume in (False, True):
         train(small(), tmp_path, log="tensorboard", resume=resume)
     assert scalars(tmp_path) == expected(tmp_path)
     assert steps_of_images(tmp_path)["pictures/kl"] == [31]
+
+
+def test_a_run_made_longer_goes_on_where_it_ended(tmp_path: Path) -> None:
+    train(small(), tmp_path, log="tensorboard")
+    train(small(), tmp_path, log="tensorboard", resume=True, steps=40)
+    assert scalars(tmp_path) == expected(tmp_path)
+    found = steps_of_images(tmp_path)
+    assert found["validation/samples"] == [10, 20, 30, 40]
+    assert found["pictures/kl"] == [41]
+
+
+def test_a_stream_is_logged(tmp_path: Path) -> None:
+    batches = [images(8, seed=i) for i in range(6)]
+    vaezoo.fit(small(), iter(batches), steps=4, log="tensorboard", out=tmp_path,
+               validation=images(8), **QUICK)  # fmt: skip
+    assert scalars(tmp_path) == expected(tmp_path)
 
 
 def test_a_run_may_be_resumed_with_or_without_a_log(tmp_path: Path) -> None:

@@ -72,7 +72,8 @@ def _reconstructions(shown: Shown) -> Image | None:
 def _columns(shown: Shown) -> Image | None:
     if len(shown.data.input_shape) != 1:
         return None
-    return pictures.column_chart(r_squared(shown.model, shown.batches()), of=shown.measured_on)
+    values = r_squared(shown.model, shown.batches())
+    return pictures.column_chart(values, shown.columns, of=shown.measured_on)
 
 
 def _samples(shown: Shown) -> Image | None:

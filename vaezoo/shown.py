@@ -14,6 +14,7 @@ from torch import Tensor
 from vaezoo.batch import Batch
 from vaezoo.data import Binarization, Data, Source, to_float
 from vaezoo.data.binarize import binarize
+from vaezoo.data.preprocessing import TablePreprocessing
 from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
 
@@ -111,11 +112,17 @@ class Shown:
     @property
     def factors(self) -> tuple[tuple[str, ...], tuple[int, ...], Tensor] | None:
         """The known factors of the data: names, sizes, and what the examples of ``index`` show."""
-        source: Any = self.source
-        if not (names := getattr(source, "factor_names", ())):
+        source = self.source
+        if not source.factor_names:
             return None
         index = torch.tensor(self.index, device=source.device)
-        return names, source.factor_sizes, source.factors(index).cpu()
+        return source.factor_names, source.factor_sizes, source.factors(index).cpu()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of a table's columns, or none."""
+        preprocessing = self.data.preprocessing
+        return preprocessing.columns if isinstance(preprocessing, TablePreprocessing) else ()
 
     def _pieces(self) -> Iterator[list[int]]:
         for start in range(0, len(self.index), BATCH):

@@ -108,6 +108,17 @@ def test_columns_keep_their_order_and_bad_ones_hang_below_zero(monkeypatch):
     assert "9 examples" in " ".join(said)
 
 
+def test_columns_have_their_names_where_there_is_room(monkeypatch):
+    said = writings(monkeypatch)
+    column_chart(torch.tensor([0.5, 0.6]), ["age", "height"])
+    assert [line for line in said if line in ("age", "height", "x0")] == ["age", "height"]
+    said.clear()
+    column_chart(torch.rand(40), [f"a column of a very long name, {i}" for i in range(40)])
+    assert "place among the 40 columns" in said
+    with pytest.raises(DataError, match="1 names for 2 columns"):
+        column_chart(torch.tensor([0.5, 0.6]), ["age"])
+
+
 def test_what_leaves_the_frame_and_what_has_no_bar_is_said(monkeypatch):
     said = writings(monkeypatch)
     column_chart(torch.tensor([0.5, 0.6]))

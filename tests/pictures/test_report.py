@@ -107,6 +107,25 @@ def test_data_with_known_factors_bring_a_scatter_for_each(tmp_path):
     assert drawn(tmp_path, data)[-3:] == ["codes", "factors", "kl"]
 
 
+def test_sprites_have_factors(tmp_path):
+    data = vaezoo.data.as_data({"name": "sprites", "test": 20, "validation": 20})
+    shown = Shown(model=Means(), data=data, split="test", binarization="none")
+    names, sizes, values = shown.factors
+    assert names == ("shape", "scale", "orientation", "x", "y")
+    assert torch.equal(values[:, 0], shown.labels)
+    assert (values < torch.tensor(sizes)).all()
+
+
+def test_a_table_brings_the_names_of_its_columns(tmp_path, monkeypatch):
+    said = writings(monkeypatch)
+    rows = "\n".join(f"{i},{i * i % 7},{-i}" for i in range(40))
+    (tmp_path / "t.csv").write_text(f"age,height,weight\n{rows}\n")
+    data = vaezoo.data.as_data(tmp_path / "t.csv")
+    model = vaezoo.create("vae", input_shape=(3,), latent_dim=2)
+    draw(model, data, tmp_path, binarization="none")
+    assert {"age", "height", "weight"} <= {*said}
+
+
 class TwoSites(vaezoo.VAE):
     def forward(self, x, y=None, samples=1):
         trace = super().forward(x, y, samples)

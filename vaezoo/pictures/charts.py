@@ -11,6 +11,7 @@ from typing import Protocol
 from PIL import Image
 from torch import Tensor
 
+from vaezoo.errors import DataError
 from vaezoo.pictures.bars import Bars, bars
 
 MOST_SITES = 12
@@ -60,15 +61,24 @@ def kl_chart(sites: Sequence[SiteKL], *, of: str = "", caption: str | None = Non
     return bars(panels, caption=caption, legend=LEGEND if marked else None)
 
 
-def column_chart(r_squared: Tensor, *, of: str = "", caption: str | None = None) -> Image.Image:
+def column_chart(
+    r_squared: Tensor,
+    names: Sequence[str] = (),
+    *,
+    of: str = "",
+    caption: str | None = None,
+) -> Image.Image:
     """How much of each column of a table its reconstruction explains, in the columns' order.
 
     Args:
         r_squared: (D,), at most 1; those below -1 leave the frame, NaN have no bar.
+        names: of the columns, which are drawn where they have room; none for x0, x1, ...
         of: over which examples it was measured; the default caption ends with it.
         caption: instead of the default one.
     """
     values = r_squared.tolist()
+    if len(names) not in (0, len(values)):
+        raise DataError(f"Got {len(names)} names for {len(values)} columns: give all or none.")
     finite = r_squared[r_squared.isfinite()]
     if caption is None:
         caption = "Reconstruction of each column, by the mean of p(x|z) at the posterior mean"
@@ -80,7 +90,7 @@ def column_chart(r_squared: Tensor, *, of: str = "", caption: str | None = None)
     median = f", median {finite.quantile(0.5):,.2f}" if len(finite) else ""
     panel = Bars(
         values=values,
-        names=[f"x{column}" for column in range(len(values))],
+        names=list(names) or [f"x{column}" for column in range(len(values))],
         title=f"R squared of {len(values):,} columns{median}",
         unit="1 is perfect, 0 as good as the column's own mean",
         things="columns",

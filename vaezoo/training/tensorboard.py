@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from numbers import Real
@@ -19,6 +20,7 @@ from vaezoo.shown import Shown
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
+EVENTS = "events.out.tfevents.*"
 NOT_FIGURES = ("split", "step")
 ORIGINALS, SAMPLES = 10, 20  # images of each validation
 
@@ -38,11 +40,13 @@ class TensorBoard:
         self.folder = folder
         self.shown = shown
         self.step = 0
+        self.taken_up = False
         self.writer: SummaryWriter | None = None
 
     def start(self, step: int, steps: int | None) -> None:
         self.step = step
-        self.writer = self._open(purge_step=step + 1)
+        self.taken_up = any(self.folder.glob(EVENTS))
+        self.writer = self._open(purge_step=step + 1 if self.taken_up else None)
 
     def record(self, record: Mapping[str, Any]) -> None:
         assert self.writer is not None
@@ -75,6 +79,8 @@ class TensorBoard:
     def _open(self, purge_step: int | None = None) -> SummaryWriter:
         from torch.utils.tensorboard import SummaryWriter
 
+        if self.taken_up:
+            wait_for_a_name(self.folder)
         return SummaryWriter(str(self.folder), purge_step=purge_step)
 
     def _images(self) -> Iterator[tuple[str, Image.Image]]:
@@ -88,6 +94,16 @@ class TensorBoard:
             yield "samples", pictures.samples(shown.model, SAMPLES)
         except VaezooError:  # the pictures at the end of the run say why
             return
+
+
+def wait_for_a_name(folder: Path) -> None:
+    """Wait, a second at most, until a new event file comes last in the order of names.
+
+    In that order TensorBoard reads them, to drop what came before; a name tells but the second.
+    """
+    seconds = {path.name.split(".")[3] for path in folder.glob(EVENTS)}
+    while f"{int(time.time()):010d}" in seconds:
+        time.sleep(0.02)
 
 
 def require_tensorboard() -> None:
