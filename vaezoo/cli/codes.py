@@ -17,6 +17,7 @@ from vaezoo.cli.examples import (
     batch_size,
     check_asked,
     check_batch_size,
+    check_label,
     find_examples,
 )
 from vaezoo.cli.made import Made, check_made, write_made
@@ -102,14 +103,6 @@ def decode(argv: Sequence[str]) -> None:
     with shown_reading(), seeded(asked.seed, model.device):
         write_made(out, model, batches, codes.names, len(codes.z))
     line(str(out))
-
-
-def check_label(model: VAE, label: int, path: str) -> None:
-    """Raise UsageError for a class that the model does not have."""
-    if model.num_classes is None:
-        raise UsageError(f"{path} takes no labels: leave out --label")
-    if not 0 <= label < model.num_classes:
-        raise UsageError(f"--label must lie in 0..{model.num_classes - 1}, not {label}")
 
 
 def _encoded(examples: Examples) -> Iterator[CodeRows]:

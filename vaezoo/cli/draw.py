@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaezoo.cli.arguments import ModelPath, Unset, parse
-from vaezoo.cli.codes import check_label
-from vaezoo.cli.examples import Batched, batch_size, check_batch_size
+from vaezoo.cli.examples import Batched, batch_size, check_batch_size, check_label
 from vaezoo.cli.made import Made, check_made, is_sheet, write_made
 from vaezoo.cli.tables import line
 from vaezoo.cli.usage import UsageError, check_seed

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
@@ -136,10 +137,16 @@ def check_batch_size(asked: Batched) -> None:
         raise UsageError(f"--batch-size must be at least 1, not {asked.batch_size}")
 
 
+def check_label(model: VAE, label: int, path: str) -> None:
+    """Raise UsageError for a class that the model does not have."""
+    if model.num_classes is None:
+        raise UsageError(f"{path} takes no labels: leave out --label")
+    if not 0 <= label < model.num_classes:
+        raise UsageError(f"--label must lie in 0..{model.num_classes - 1}, not {label}")
+
+
 def batch_size(model: VAE, asked: Batched) -> int:
     """The one that is asked for, else one that large examples make smaller."""
-    from math import prod
-
     return asked.batch_size or max(1, min(MOST, VALUES // prod(model.input_shape or (1,))))
 
 
