@@ -108,13 +108,13 @@ def decode(argv: Sequence[str]) -> None:
 def _encoded(examples: Examples) -> Iterator[CodeRows]:
     from vaezoo.cli.code_files import CodeRows
 
-    for rows in examples.batches("encoding"):
-        q = examples.model.encode(rows.x, examples.labels(rows))  # q(z|x,y)
+    for batch in examples.batches("encoding"):
+        q = examples.model.encode(batch.x, examples.labels(batch))  # q(z|x,y)
         try:
             stddev = q.stddev
         except NotImplementedError:
             stddev = None
-        yield CodeRows(q.mean, stddev, rows.y)
+        yield CodeRows(q.mean, stddev, batch.y)
 
 
 def _labels(model: VAE, asked: Decode, y: Tensor | None) -> Tensor | int | None:

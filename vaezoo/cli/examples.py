@@ -1,15 +1,12 @@
-"""Going through all examples of some data, in batches and in their order.
-
-Shapes: B batch, *shape one example.
-"""
+"""Going through all examples of some data, in batches and in their order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -20,6 +17,7 @@ from vaezoo.registry.paths import chosen_dataset
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vaezoo.batch import Batch
     from vaezoo.cli.saved import Saved
     from vaezoo.data import Binarization, Data, Source
     from vaezoo.model import VAE
@@ -65,14 +63,6 @@ class Through(Batched):
         return self.examples or self.data
 
 
-class Rows(NamedTuple):
-    """A batch. x: (B, *shape) floating point. y: (B,) int64, or None."""
-
-    names: Sequence[str]
-    x: Tensor
-    y: Tensor | None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Examples:
     """Those of one split, as a model takes them."""
@@ -102,7 +92,7 @@ class Examples:
         """What labels 0, 1, ... are called, if that is known."""
         return self.data.classes or getattr(self.model.preprocessing, "classes", ())
 
-    def batches(self, what: str) -> Iterator[Rows]:
+    def batches(self, what: str) -> Iterator[Batch]:
         """All of them once, telling the progress listener how far ``what`` is."""
         from vaezoo.data import evaluation_batches
         from vaezoo.data.progress import told
@@ -110,14 +100,11 @@ class Examples:
         batches = evaluation_batches(
             self.source, batch_size=self.batch_size, binarization=self.binarization
         )
-        start = 0
-        for x, y, _ in told(batches, len(self), what, size=lambda batch: len(batch.x)):
-            yield Rows(self.names[start : start + len(x)], x, y)
-            start += len(x)
+        return told(batches, len(self), what, size=lambda batch: len(batch.x))
 
-    def labels(self, rows: Rows) -> Tensor | None:
+    def labels(self, batch: Batch) -> Tensor | None:
         """The labels that the model takes."""
-        return None if self.model.num_classes is None else rows.y
+        return None if self.model.num_classes is None else batch.y
 
 
 def check_asked(asked: Through) -> None:

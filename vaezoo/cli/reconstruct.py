@@ -71,8 +71,8 @@ def _write(examples: Examples, out: Path) -> None:
 
     model = examples.model
     batches = (
-        (model.reconstruct(rows.x, examples.labels(rows)), rows.y)
-        for rows in examples.batches("reconstructing")
+        (model.reconstruct(batch.x, examples.labels(batch)), batch.y)
+        for batch in examples.batches("reconstructing")
     )
     with shown_reading():
         write_made(out, model, batches, examples.names, len(examples))

@@ -81,7 +81,7 @@ def _scores(examples: Examples, samples: int, seed: int) -> dict[str, Tensor]:
     columns = {}
     for figure, what in ((elbo, "ELBO"), (log_likelihood, "log p(x)")):
         with seeded(seed, model.device):
-            rows = [figure(r.x, examples.labels(r)) for r in examples.batches(what)]
+            rows = [figure(b.x, examples.labels(b)) for b in examples.batches(what)]
         columns[figure.__name__] = torch.cat(rows).double().cpu()
     if isinstance(how := model.preprocessing, TablePreprocessing):
         columns |= {f"{name}_in_file_units": v + how.log_det for name, v in columns.items()}
