@@ -52,6 +52,10 @@ def test_the_commands_and_then_the_snippets_run() -> None:
     run_commands()
     for name in ("data-photos.png", "others.png", "runs/vae-photos/samples/reconstructions.png"):
         assert Path(name).exists()
+    for folder in ("decoded", "reconstructed", "samples"):
+        assert len(list(Path(folder).glob("*.png"))) == 20
+    for name, rows in (("codes", 30), ("decoded", 30), ("scores", 30), ("made-up", 1000)):
+        assert len(Path(f"{name}.csv").read_text().splitlines()) == 1 + rows
     names: dict[str, Any] = {"vaezoo": vaezoo}
     for code in snippets("python"):
         exec(code.replace("steps=2000", "steps=2, progress=False"), names)

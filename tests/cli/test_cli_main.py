@@ -108,7 +108,7 @@ MISTAKES = [
     ("eval . --metrics log-likelihood --samples 0", "--samples must be at least 1"),
     ("eval . --metrics elbo --samples 5", "--samples needs a metric that takes it"),
     ("sample . --out a.jpg", "'a.jpg' must end in .png"),
-    ("reconstruct . --out a", "'a' must end in .png"),
+    ("reconstruct . --out a.jpg", "'a.jpg' must end in .png"),
     ("traverse . --out a.png.gif", "must end in .png"),
     ("sample . --n 1001", "--n must be at most 1,000"),
     ("reconstruct . --n 1001", "--n must be at most 1,000"),

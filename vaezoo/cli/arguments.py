@@ -27,6 +27,11 @@ ModelPath = Annotated[
     tyro.conf.Positional,
     tyro.conf.arg(metavar="RUN_OR_MODEL", help_behavior_hint=""),
 ]
+DataPath = Annotated[
+    str,
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="[DATA]", help_behavior_hint=""),
+]
 KINDS = {int: "an integer", float: "a number"}
 
 
@@ -145,7 +150,14 @@ def _culprit(cls: type[Any], argv: Sequence[str], command: str) -> UsageError:
             return UsageError(f"{_wrong(flag, known[flag_name(first)], values)} {see}")
     for tokens in rest:  # each was understood alone: one argument too many hides among them
         positional += tokens[1 if known[flag_name(tokens[0])] is bool else 2 :]
-    return UsageError(f"{command}: unexpected argument {' '.join(positional[1:])!r}. {see}")
+    extra = " ".join(positional[_positionals(cls) :])
+    return UsageError(f"{command}: unexpected argument {extra!r}. {see}")
+
+
+def _positionals(cls: type[Any]) -> int:
+    """How many arguments a command takes that are no flags."""
+    hints = get_type_hints(cls, include_extras=True).values()
+    return sum(tyro.conf.Positional in get_args(hint)[1:] for hint in hints)
 
 
 def _wrong(flag: str, kind: Any, values: list[str]) -> str:

@@ -1,14 +1,16 @@
-"""``vaezoo sample``, ``reconstruct`` and ``traverse``: pictures of a trained model."""
+"""``vaezoo sample`` and ``traverse``: pictures of a trained model, or samples in files."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaezoo.cli.arguments import ModelPath, Unset, parse
+from vaezoo.cli.examples import Batched, batch_size, check_batch_size, check_label
+from vaezoo.cli.made import Made, check_made, is_sheet, write_made
 from vaezoo.cli.tables import line
 from vaezoo.cli.usage import UsageError, check_seed
 from vaezoo.errors import VaezooError
@@ -40,11 +42,15 @@ class Drawing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample(Drawing):
+class Sample(Drawing, Batched):
     """What ``vaezoo sample`` takes."""
 
+    out: Unset[Path] = None
+    """A .png file: one sheet. A folder (any name without an ending): each sample a PNG file. A
+    file of rows (.csv), in the units of the training file, or of arrays (.safetensors, .npz,
+    .npy). Default: a sheet, among the run's samples; of a model alone, here."""
     n: Unset[int] = None
-    """How many images. Default: 64; of a model with labels, 10 of each class."""
+    """How many. Default: 64; of a model with labels, so many of each class, and 10."""
     label: Unset[int] = None
     """Of a model with labels: this class only."""
     seed: int = 0
@@ -60,14 +66,6 @@ class FromData(Drawing):
     there is."""
     data_root: Unset[Path] = None
     """Where data sets are kept. Default: $VAEZOO_DATA, else the cache folder."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reconstruct(FromData):
-    """What ``vaezoo reconstruct`` takes."""
-
-    n: int = 50
-    """How many examples, the first ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,19 +85,25 @@ class Traverse(FromData):
 def sample(argv: Sequence[str]) -> None:
     """``vaezoo sample``."""
     asked = parse(Sample, argv, "sample", "Draw samples from a trained model's prior.")
-    check_count("--n", asked.n)
     check_seed(asked.seed)
-    check_out(asked)
+    check_batch_size(asked)
+    if is_sheet(asked.out):
+        check_count("--n", asked.n)
+    elif asked.n is not None and asked.n < 1:
+        raise UsageError(f"--n must be at least 1, not {asked.n}")
+    else:
+        check_made(asked.out, "sample", sheet=True, overwrite=asked.overwrite)
     from vaezoo import pictures
 
     saved = open_model(asked, "sample")
     model, classes = saved.model, saved.model.num_classes
+    if asked.label is not None:
+        check_label(model, asked.label, asked.path)
+    if asked.out is not None and not is_sheet(asked.out):
+        _write_samples(saved, asked, asked.out)
+        return
     name = "samples.png"
     if asked.label is not None:
-        if classes is None:
-            raise UsageError(f"{asked.path} takes no labels: leave out --label")
-        if not 0 <= asked.label < classes:
-            raise UsageError(f"--label must lie in 0..{classes - 1}, not {asked.label}")
         name = f"samples-of-{asked.label}.png"
         image = _samples_of(saved, asked.label, asked.n or N, asked.seed)
     elif classes is not None:
@@ -109,25 +113,6 @@ def sample(argv: Sequence[str]) -> None:
     else:
         image = pictures.samples(model, asked.n or N, seed=asked.seed)
     save(image, saved, asked, name)
-
-
-def reconstruct(argv: Sequence[str]) -> None:
-    """``vaezoo reconstruct``."""
-    about = "Draw originals over what a trained model makes of them."
-    asked = parse(Reconstruct, argv, "reconstruct", about)
-    check_count("--n", asked.n)
-    check_out(asked)
-    check_data(asked)
-    from vaezoo import pictures
-    from vaezoo.shown import described, shown_split
-
-    saved = open_model(asked, "reconstruct")
-    data = saved.data(asked.data, asked.data_root)
-    split, source = shown_split(data)
-    x, y = examples_for(saved, source, range(min(asked.n, len(source))))
-    of = described(data, split, saved.binarization())
-    image = pictures.reconstructions(saved.model, x, y, of=of)
-    save(image, saved, asked, "reconstructions.png")
 
 
 def traverse(argv: Sequence[str]) -> None:
@@ -195,6 +180,35 @@ def examples_for(
 
     x, y = examples(source, index, saved.binarization())
     return x, y if saved.model.num_classes is not None else None
+
+
+def _write_samples(saved: Saved, asked: Sample, out: Path) -> None:
+    """All samples, in batches, each class after the other; a class's are in a folder of its."""
+    import torch
+
+    from vaezoo.cli.reading import shown_reading
+    from vaezoo.data.progress import told
+    from vaezoo.inference import seeded
+
+    model, size = saved.model, batch_size(saved.model, asked)
+    y, names, count = None, list[str](), asked.n or N
+    if model.num_classes is not None:
+        classes = range(model.num_classes) if asked.label is None else [asked.label]
+        each = asked.n or (PER_CLASS if asked.label is None else N)
+        y = torch.tensor(classes).repeat_interleave(each)
+        words = _class_names(saved) or tuple(map(str, range(model.num_classes)))
+        names = [f"{words[label]}/{i:05}" for label in classes for i in range(each)]
+        count = len(y)
+    pieces = (range(count)[start : start + size] for start in range(0, count, size))
+
+    def batches() -> Iterator[Made]:
+        for piece in told(pieces, count, "sampling", size=len):
+            labels = None if y is None else y[piece.start : piece.stop]
+            yield model.sample(len(piece), labels), labels
+
+    with shown_reading(), seeded(asked.seed, model.device):
+        write_made(out, model, batches(), names, count)
+    line(str(out))
 
 
 def _samples_of(saved: Saved, label: int, n: int, seed: int) -> Image:

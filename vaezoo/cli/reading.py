@@ -1,4 +1,4 @@
-"""Showing how far a long read has come: a bar on a terminal, now and then a line elsewhere."""
+"""Showing how far what takes long has come: a bar on a terminal, now and then a line elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATIENCE = 10.0
 
 @contextmanager
 def shown_reading() -> Iterator[None]:
-    """Within it, what reads many files shows how far it is. On stderr."""
+    """Within it, what goes through many files or examples shows how far it is. On stderr."""
     from vaezoo.data import listening
 
     if not sys.stderr.isatty():

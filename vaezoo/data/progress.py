@@ -23,10 +23,13 @@ def listening(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
-def told(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """The items, telling how many of ``total`` have been taken."""
-    listener = _listener.get()
-    for done, item in enumerate(items, start=1):
+def told(
+    items: Iterable[T], total: int, what: str, size: Callable[[T], int] = lambda item: 1
+) -> Iterator[T]:
+    """The items, telling how much of ``total`` has been taken. size: what an item counts for."""
+    listener, done = _listener.get(), 0
+    for item in items:
         yield item
+        done += size(item)
         if listener is not None:
             listener(what, done, total)
