@@ -14,7 +14,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 import vaezoo
 from vaezoo.data import Source, TensorSource, TrainingBatches, as_data
 from vaezoo.training.config import TrainingConfig, resolve
-from vaezoo.training.loop import training
+from vaezoo.training.mode import training
 from vaezoo.training.step import TrainingStep
 
 STEPS = {"cpu": 5, "cuda": 100}  # in one timed call
