@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from training_helpers import same, small, train, weights
 
 import vaezoo
@@ -171,3 +172,24 @@ def test_without_a_whole_checkpoint_the_error_says_what_is_left_to_do(tmp_path: 
     assert vaezoo.load(tmp_path).prepared
     shutil.rmtree(tmp_path / "checkpoints")
     train(small(), tmp_path, overwrite=True)
+
+
+def test_a_flipped_bit_of_a_checkpoint_is_noticed(tmp_path: Path) -> None:
+    def fit(steps: int, out: str = "run", **options: Any) -> vaezoo.VAE:
+        torch.manual_seed(0)
+        model = vaezoo.create("vae", input_shape=(6,), latent_dim=2)
+        data = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
+        options |= {"steps": steps, "batch_size": 16, "checkpoint_every": 2, "progress": False}
+        vaezoo.fit(model, data, out=tmp_path / out, **options)
+        return model
+
+    fit(4)
+    fit(6, resume=True)
+    newest, _ = sorted((tmp_path / "run/checkpoints").iterdir())[::-1]
+    data = bytearray((newest / "state.safetensors").read_bytes())
+    data[-1] ^= 1
+    (newest / "state.safetensors").write_bytes(data)
+    with pytest.warns(UserWarning, match="its tensors have changed; the older checkpoint"):
+        again = fit(8, resume=True)
+    whole = fit(8, "whole").state_dict()
+    assert all(torch.equal(value, whole[name]) for name, value in again.state_dict().items())

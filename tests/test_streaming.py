@@ -239,7 +239,10 @@ NAN = torch.full((8, *SHAPE), float("nan"))
         (torch.zeros(8, 1, 6, 4), r"it holds float32 of shape \(1, 6, 4\) without labels, but"),
         ((GOOD[0] * 255).byte(), r"it holds uint8 .* batch 0 held float32 of shape \(1, 6, 5\)"),
         ((GOOD[0], torch.zeros(8).long()), "with labels, but batch 0 held .* without labels"),
-        (NAN, "8 of 8 examples hold NaN or infinity, the first at index 0"),
+        (
+            NAN,
+            "8 of 8 examples hold NaN, infinity, or values beyond float32, the first at index 0",
+        ),
         (GOOD[0] * 2, r"needs values in \[0, 1\]"),
         ((GOOD[0], torch.zeros(8)), "labels must be integers, not torch.float32"),
         ((GOOD[0], ["a"] * 8), "labels must be integers"),

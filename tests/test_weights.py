@@ -342,3 +342,34 @@ def test_a_model_loads_onto_the_gpu(tmp_path: Path) -> None:
     vaezoo.save(make().cuda(), tmp_path)
     assert vaezoo.load(tmp_path, device="cuda").device.type == "cuda"
     assert vaezoo.load(tmp_path).device.type == "cpu"
+
+
+def test_a_run_is_not_overwritten_by_a_model(tmp_path: Path) -> None:
+    model = vaezoo.create("vae", input_shape=(6,), latent_dim=2)
+    vaezoo.fit(model, torch.randn(64, 6), steps=2, out=tmp_path / "run", progress=False)
+    before = (tmp_path / "run/config.json").read_bytes()
+    with pytest.raises(vaezoo.CheckpointError, match="holds a run"):
+        vaezoo.save(model, tmp_path / "run")
+    assert (tmp_path / "run/config.json").read_bytes() == before
+    vaezoo.save(model, tmp_path / "run/model")
+
+
+def test_equal_models_make_equal_bytes(tmp_path: Path) -> None:
+    model = vaezoo.create("vae", input_shape=(6,), latent_dim=2)
+    vaezoo.save(model, tmp_path / "a.safetensors")
+    vaezoo.save(vaezoo.load(tmp_path / "a.safetensors"), tmp_path / "b.safetensors")
+    data = (tmp_path / "a.safetensors").read_bytes()
+    assert data == (tmp_path / "b.safetensors").read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    assert [*header["__metadata__"]] == sorted(header["__metadata__"])
+
+
+@pytest.mark.parametrize("place", [-1, -40])
+def test_a_flipped_bit_is_noticed(tmp_path: Path, place: int) -> None:
+    file = tmp_path / "a.safetensors"
+    vaezoo.save(vaezoo.create("vae", input_shape=(6,), latent_dim=2), file)
+    data = bytearray(file.read_bytes())
+    data[place] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(vaezoo.CheckpointError, match="is damaged"):
+        vaezoo.load(file)

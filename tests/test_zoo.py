@@ -172,3 +172,8 @@ def test_a_conditional_prior_starts_as_the_standard_one_and_is_learned() -> None
     gradient = model.prior.loc.grad.abs().sum(1)
     assert gradient[0] > 0
     assert gradient[1] == 0  # class 1 was not in the batch
+
+
+def test_a_mistyped_shared_option_gets_its_nearest_match() -> None:
+    with pytest.raises(vaezoo.OptionError, match="Did you mean 'latent_dim'"):
+        vaezoo.create("vae", latentdim=3)

@@ -12,7 +12,7 @@ import inspect
 import math
 import textwrap
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from numbers import Integral, Real
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -104,15 +104,18 @@ def options_of(cls: type[Any]) -> tuple[Option, ...]:
     )
 
 
-def build(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
+def build(cls: type[T], values: Mapping[str, Any], owner: str, *, others: Sequence[str] = ()) -> T:
     """An instance of ``cls`` from plain values, as Python, JSON or a command line gives them.
 
-    Raises OptionError for an unknown, missing, mistyped or out-of-range option of ``owner``.
+    others: names that ``owner`` takes elsewhere, for the error of an unknown one. Raises
+    OptionError for an unknown, missing, mistyped or out-of-range option of ``owner``.
     """
     options = {option.name: option for option in options_of(cls)}
     for name in values:
         if name not in options:
-            raise OptionError(f"{owner} has no option {name!r}.{did_you_mean(name, options)}")
+            raise OptionError(
+                f"{owner} has no option {name!r}.{did_you_mean(name, [*options, *others])}"
+            )
     for name, option in options.items():
         if option.required and name not in values:
             raise OptionError(f"{owner} needs the option {name!r}: {option.help}")

@@ -30,10 +30,13 @@ from vaezoo.model import VAE
 from vaezoo.model_card import model_card
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import VariantSpec
+from vaezoo.tensor_files import checksum, ordered
 from vaezoo.zoo import from_config
 
 FORMAT = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+CHECKSUM = "sha256"  # of the tensors, in the metadata
+RUN = ("metrics.jsonl", "checkpoints")  # what only a run's folder holds
 KEY = "vaezoo"  # of the config within the weights file's metadata
 
 
@@ -41,17 +44,24 @@ def save(model: VAE, path: str | Path, *, figures: Mapping[str, float] | None = 
     """Save a model to a folder, or to one file if ``path`` ends in ``.safetensors``.
 
     figures: what the model card reports, by name. The model's weights alone are saved, not its
-    objective's. Other files in the folder are left alone. Raises OSError if it cannot write.
+    objective's. Other files in the folder are left alone. Equal models make equal bytes.
+
+    Raises CheckpointError for the folder of a run, OSError if it cannot write.
     """
     path = Path(path)
     config = config_of(model)
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-    metadata = {"format": "pt", KEY: json.dumps(config)}
+    metadata = {"format": "pt", KEY: json.dumps(config), CHECKSUM: checksum(tensors)}
     # Clones, because safetensors refuses tensors that share memory (tied weights).
-    data = safetensors.torch.save({k: t.clone() for k, t in tensors.items()}, metadata)
+    data = ordered(safetensors.torch.save({k: t.clone() for k, t in tensors.items()}, metadata))
     if path.suffix == ".safetensors":
         write_atomic(path, data)
         return
+    if any((path / mark).exists() for mark in RUN):
+        raise CheckpointError(
+            f"{path} holds a run, whose own config would be lost: save to another folder, or to "
+            f"{path / 'model'} to replace the run's model"
+        )
     path.mkdir(parents=True, exist_ok=True)
     (path / CONFIG).unlink(missing_ok=True)
     write_atomic(path / WEIGHTS, data)
@@ -85,7 +95,7 @@ def load(path: str | Path, device: str | torch.device = "cpu", into: VAE | None 
     that an installed plugin provides. Raises CheckpointError for whatever does not fit.
     """
     file = find_weights(path)
-    config, tensors = _read(file, device)
+    config, tensors, digest = _read(file, device)
     _compare_with_folder(file, config)
     if into is None:
         parsed = parse_config(config, file)
@@ -98,6 +108,11 @@ def load(path: str | Path, device: str | torch.device = "cpu", into: VAE | None 
         check_format(config, file)
         model = into
     _check_state(model.state_dict(), tensors, file)
+    if digest not in (None, checksum(tensors)):
+        raise CheckpointError(
+            f"{file} is damaged, or was changed by something else: its tensors are not those that "
+            f"were saved"
+        )
     preprocessing = _preprocessing(config, file)
     model.to(device)
     model.load_state_dict(tensors)
@@ -128,14 +143,17 @@ def find_weights(path: str | Path) -> Path:
     raise CheckpointError(f"no saved model at {path}: {reason}")
 
 
-def _read(file: Path, device: str | torch.device) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _read(
+    file: Path, device: str | torch.device
+) -> tuple[dict[str, Any], dict[str, Tensor], str | None]:
+    """The config, the tensors, and what their checksum should be, if that is there."""
     try:
         with safetensors.safe_open(file, framework="pt", device=str(device)) as opened:
             metadata = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{file} is no readable safetensors file: {error}") from error
-    return _config(metadata, file), tensors
+    return _config(metadata, file), tensors, metadata.get(CHECKSUM)
 
 
 def _config(metadata: Mapping[str, str], file: Path) -> dict[str, Any]:

@@ -41,14 +41,12 @@ def create(
     """
     spec, plugin = lookup.find_with_plugin(VariantSpec, name)
     recipe = lookup.recipe(spec)
-    own = build(options_class(recipe), options, name)
     given = {
         "input_shape": input_shape,
         "latent_dim": latent_dim,
         "latent_shape": latent_shape,
         "num_classes": num_classes,
     }
-    shared = build(SharedOptions, given, name)
     chosen = {
         "network": network,
         "likelihood": likelihood,
@@ -56,6 +54,8 @@ def create(
         "encoder": encoder,
         "decoder": decoder,
     }
+    own = build(options_class(recipe), options, name, others=[*given, *chosen])
+    shared = build(SharedOptions, given, name)
     parts = Parts(name, shared, chosen, offered_classes)
     try:
         model = recipe(own, parts)

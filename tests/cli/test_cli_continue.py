@@ -161,4 +161,4 @@ def test_what_a_line_asks_for_is_recorded(vaezoo):
     plan = make_plan(["tiny/strict", "--data", "tiny", "--model.weight", "2", "--model.no-flag"])
     assert plan.overrides == {"model.weight": 2.0, "model.flag": False}
     assert make_plan([]).overrides == {}
-    assert asked_for(["--out", "a", "--nonsense", "3"], plan.training, plan.options) == {}
+    assert asked_for(["--out", "a", "--nonsense", "3"], plan.training, plan.options, {}) == {}

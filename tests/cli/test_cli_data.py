@@ -251,3 +251,17 @@ def test_an_unforeseen_fault_is_one_line_and_exit_code_1(vaezoo, monkeypatch):
     assert debugged.code == 1
     assert "Traceback" in debugged.err
     assert debugged.err.splitlines()[-1].endswith("unexpected RuntimeError: a bug of two lines")
+
+
+def test_no_contact_sheet_is_put_among_the_images(vaezoo, tmp_path, monkeypatch):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(4):
+        Image.new("RGB", (9, 9), (60 * i, 0, 0)).save(folder / f"{i}.png")
+    monkeypatch.chdir(folder)
+    result = vaezoo("data", ".")
+    assert result.code == 0, result.err
+    assert "--out" in result.err
+    assert len([*folder.iterdir()]) == 4
+    assert vaezoo("data", ".", "--out", tmp_path / "sheet.png").code == 0
+    assert (tmp_path / "sheet.png").exists()

@@ -159,7 +159,7 @@ def test_a_loader_that_picks_or_changes_examples_is_refused() -> None:
         (np.zeros((N, 2), dtype=np.uint16), "torch.uint16; convert"),
         (np.array([["a"], ["b"]]), "numeric, not <U1; convert"),
         (np.zeros((N, 2), dtype=complex), "numeric, not complex128"),
-        (np.full((N, 2), 1e300), "7 of 7 examples hold NaN or infinity"),
+        (np.full((N, 2), 1e300), "7 of 7 examples hold NaN, infinity"),
         ((torch.zeros(2, 2), [0.0, 1.0]), "integers, one per example, not float64"),
         ((torch.zeros(2, 2), [[0], [1, 2]]), "integers, one per example"),
         ((torch.zeros(2, 2), np.zeros(3, dtype=int)), "2 examples but 3 labels"),

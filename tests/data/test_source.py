@@ -79,7 +79,7 @@ def broken(value: float) -> torch.Tensor:
         (torch.zeros(N, C, dtype=torch.complex64), None, None, "not torch.complex64"),
         ([[0.0]], None, None, "must be a Tensor, not list"),
         (broken(float("nan")), None, None, "2 of 7 examples hold NaN.*first at index 2"),
-        (broken(float("-inf")), None, None, "2 of 7 examples hold NaN or infinity"),
+        (broken(float("-inf")), None, None, "2 of 7 examples hold NaN, infinity"),
         (numbered(), torch.zeros(N), None, "integers, not torch.float32"),
         (numbered(), torch.zeros(N, 3).long(), None, r"not \(7, 3\).*argmax"),
         (numbered(), torch.arange(N) - 2, None, "least is -2"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import vaezoo
 from vaezoo.data import Data, TablePreprocessing, as_data
 from vaezoo.errors import DataError, DataWarning, OptionError
 
@@ -116,9 +117,17 @@ def test_a_file_without_a_header_has_numbered_columns(tmp_path: Path) -> None:
 
 def test_whether_there_is_a_header_can_be_said(tmp_path: Path) -> None:
     path = file(tmp_path, text(header="2019,2020,2021"))
-    assert len(plain(path)) == N + 1
+    with pytest.warns(vaezoo.DataWarning, match=r"2019, 2020, 2021.*--data\.header True"):
+        assert len(plain(path)) == N + 1
     data = read(path, header=True, validation=0, test=0)
     assert (len(data.train), how(data).columns) == (N, ("2019", "2020", "2021"))
+
+
+def test_a_header_of_words_and_numbers_is_recognised_as_the_fault(tmp_path: Path) -> None:
+    path = file(tmp_path, text(header="id,2019,2020"))
+    for corrupt in ("refuse", "skip"):  # it is never skipped as a bad row
+        with pytest.raises(vaezoo.DataError, match=r"line 1.*'id'.*--data\.header True"):
+            read(path, corrupt=corrupt)
 
 
 def test_a_byte_order_mark_quotes_blank_lines_and_spaces_do_no_harm(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from vaezoo.cli import data_flags
 from vaezoo.cli.arguments import Unset, make, parse
 from vaezoo.cli.reading import shown_reading
 from vaezoo.cli.tables import line, table
+from vaezoo.cli.usage import tell
 from vaezoo.data import Data, as_data
 from vaezoo.data.summary import summary
 from vaezoo.pictures import check_png, contact_sheet, save_png
@@ -54,13 +55,22 @@ def show(argv: Sequence[str], choice: Mapping[str, Any] | None) -> None:
     with shown_reading():
         data = as_data(choice, root=asked.data_root)
     found = summary(data)
-    picture = _draw(data, asked.out)
+    picture = None
+    if asked.out is None and choice is not None and _among_the_data(Path.cwd(), choice):
+        tell("no contact sheet: here it would lie among the images; say where with --out")
+    else:
+        picture = _draw(data, asked.out)
     if asked.json:
         line(json.dumps({**found, "picture": picture and str(picture)}, indent=2))
     else:
         _print(found)
         if picture is not None:
             line(f"picture     {picture}")
+
+
+def _among_the_data(folder: Path, choice: Mapping[str, Any]) -> bool:
+    path = choice.get("path")
+    return path is not None and folder.resolve().is_relative_to(Path(path).expanduser().resolve())
 
 
 def _draw(data: Data, out: Path | None) -> Path | None:

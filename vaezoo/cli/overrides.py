@@ -44,18 +44,22 @@ def _flag(setting: str) -> list[str]:
 
 
 def asked_for(
-    argv: Sequence[str], training: TrainingConfig, options: Mapping[str, Any]
+    argv: Sequence[str],
+    training: TrainingConfig,
+    options: Mapping[str, Any],
+    data: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The options that a line gives, by dotted name, with the values that they came to.
 
-    options: of the model, as ``vaezoo.create`` takes them.
+    options: of the model, as ``vaezoo.create`` takes them. data: of the dataset.
     """
+    sections = {"model": options, "data": data}
     found: dict[str, Any] = {}
     for flag in (flag_name(group[0]) for group in groups(argv) if group):
         *owner, name = flag.lstrip("-").replace("-", "_").split(".")
         values: Any = vars(training)
         for key in owner:
-            values = options if key == "model" else values.get(key, {})
+            values = sections.get(key) or values.get(key, {})
         name = name if name in values else name.removeprefix("no_")
         if name in values:
             value = values[name]

@@ -160,7 +160,7 @@ def make_plan(argv: Sequence[str], *, compared: bool = False) -> Plan:
         target=target,
         training=training,
         options=options,
-        overrides=asked_for(argv, training, options),
+        overrides=asked_for(argv, training, options, target.choice),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from vaezoo.cli.tables import line
 from vaezoo.cli.usage import PlainParser, UsageError
 from vaezoo.errors import RunError
+from vaezoo.registry.paths import label_of
 from vaezoo.training.run_folder import CONFIG, FIGURES, METRICS, RunFolder
 
 DEFAULT = "runs"
@@ -115,7 +116,7 @@ def _read(run: RunFolder) -> Listed:
         path=str(run.path),
         state="running" if run.busy() else "finished" if finished else "interrupted",
         variant=config["model"].get("variant"),
-        data=config["data"].get("name"),
+        data=_data(config["data"]),
         step=max((record["step"] for record in records), default=0),
         steps=config["training"].get("steps"),
         split=figures.get("split"),
@@ -124,6 +125,16 @@ def _read(run: RunFolder) -> Listed:
         started=config.get("started") or begun.isoformat(timespec="seconds"),
         init_from=config.get("init_from"),
         warnings=list(final.get("warnings", [])),
+    )
+
+
+def _data(config: Mapping[str, Any]) -> str | None:
+    """What a run learned from: a dataset's name, or a file's or folder's own."""
+    options, name = config.get("options"), config.get("name")
+    return (
+        label_of({**(options if isinstance(options, dict) else {}), "name": name})
+        if name
+        else None
     )
 
 

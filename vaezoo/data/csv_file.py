@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import csv
 import math
+import warnings
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vaezoo.errors import DataError, did_you_mean
+from vaezoo.errors import DataError, DataWarning, did_you_mean
 
 DELIMITERS = ",;\t|"
 NAMED = {"tab": "\t", r"\t": "\t"}
@@ -31,6 +33,8 @@ class Layout:
     """Names of all columns, their numbers from 1 where the file names none."""
     header: bool
     delimiter: str
+    guessed: bool = False
+    """Whether nobody said if there is a header."""
     unnamed: tuple[str, ...] = ()
     """The columns that the header leaves without a name."""
 
@@ -60,11 +64,19 @@ def layout(path: Path, *, header: bool | None = None, delimiter: str = "auto") -
     first = next((cells for _, cells in _rows(path, delimiter)), None)
     if first is None:
         raise DataError(f"{path} is empty")
+    guessed = header is None
     if header is None:
         header = not any(_is_number(cell) for cell in first)
+        if _is_count(first):
+            warnings.warn(
+                f"the first line of {path}, {', '.join(first[:4])}, ..., is taken for a row of "
+                f"numbers; if it names the columns, say header=True (--data.header True)",
+                DataWarning,
+                stacklevel=2,
+            )
     if not header:
         numbers = tuple(str(i) for i in range(1, len(first) + 1))
-        return Layout(columns=numbers, header=False, delimiter=delimiter)
+        return Layout(columns=numbers, header=False, delimiter=delimiter, guessed=guessed)
     names = [cell.strip() or str(i) for i, cell in enumerate(first, start=1)]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
@@ -95,6 +107,11 @@ def read_cells(
             row = _row(cells, line, layout, wanted)
             word = "" if labelled is None else _word(cells[labelled], line, label)
         except DataError as error:
+            if place == 0 and layout.guessed and any(map(_is_text, cells)):
+                raise DataError(
+                    f"{path}, {error}; if this line names the columns, say header=True "
+                    f"(--data.header True), else repair it"
+                ) from None
             if not skip:
                 raise DataError(
                     f"{path}, {error}; repair it, leave the column out with drop (--data.drop), "
@@ -111,6 +128,14 @@ def read_cells(
         raise DataError(f"{path} holds no rows of numbers{found}")
     values = np.frombuffer(numbers, np.float64).reshape(len(lines), len(wanted))
     return Cells(values=values, labels=labels, lines=lines, skipped=skipped)
+
+
+def _is_count(cells: Sequence[str]) -> bool:
+    """Whether they count up by one, as years do: no likely row of measurements."""
+    if len(cells) < 3 or not all(cell.strip().isdecimal() for cell in cells):
+        return False
+    numbers = [int(cell) for cell in cells]
+    return all(b - a == 1 for a, b in pairwise(numbers))
 
 
 def place_of(path: Path, layout: Layout, name: str) -> int:
@@ -171,6 +196,10 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_text(cell: str) -> bool:
+    return bool(cell.strip()) and not _is_number(cell)
 
 
 def _likely_delimiter(path: Path) -> str:

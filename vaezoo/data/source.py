@@ -186,8 +186,8 @@ def _checked_examples(x: Tensor) -> Tensor:
     bad = torch.nonzero(~torch.isfinite(x).flatten(1).all(dim=1))
     if len(bad):
         raise DataError(
-            f"{len(bad)} of {len(x)} examples hold NaN or infinity, the first at index "
-            f"{int(bad[0])}; remove or repair them"
+            f"{len(bad)} of {len(x)} examples hold NaN, infinity, or values beyond float32, "
+            f"the first at index {int(bad[0])}; remove or repair them"
         )
     return x
 

@@ -17,11 +17,13 @@ from torch import Tensor, nn
 
 from vaezoo.errors import CheckpointError
 from vaezoo.files import dump_json, write_atomic
+from vaezoo.tensor_files import checksum
 from vaezoo.training.step import TrainingStep
 
 FORMAT = 1
 KEPT = 2  # the newest ones: should one be damaged, there is another
 TENSORS, PROGRESS = "state.safetensors", "progress.json"
+CHECKSUM = "sha256"  # of the tensors
 KEYS = ("step", "best", "without_improvement", "names")
 
 
@@ -89,7 +91,8 @@ def write(folder: Path, number: int, state: State) -> Path:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
         whole = Path(temporary) / path.name
         write_atomic(whole / TENSORS, safetensors.torch.save(state.tensors))
-        write_atomic(whole / PROGRESS, dump_json({"format": FORMAT, **state.progress}))
+        head = {"format": FORMAT, CHECKSUM: checksum(state.tensors)}
+        write_atomic(whole / PROGRESS, dump_json({**state.progress, **head}))
         if path.exists():  # the same step again, after a resume
             shutil.rmtree(path)
         whole.rename(path)
@@ -131,6 +134,8 @@ def read(path: Path) -> State:
         raise CheckpointError(f"the checkpoint {path} is none of this version of vaezoo")
     if lacking := [key for key in KEYS if key not in progress]:
         raise CheckpointError(f"the checkpoint {path} is damaged: it lacks {', '.join(lacking)}")
+    if progress.get(CHECKSUM) not in (None, checksum(tensors)):
+        raise CheckpointError(f"the checkpoint {path} is damaged: its tensors have changed")
     return State(tensors, progress)
 
 

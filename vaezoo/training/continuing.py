@@ -60,4 +60,10 @@ def _differences(old: Any, new: Any, where: str) -> list[str]:
         for key in sorted({*old, *new}):
             found += _differences(old.get(key, "absent"), new.get(key, "absent"), f"{where}.{key}")
         return found
-    return [] if old == new else [f"{where} was {old!r} and now is {new!r}"]
+    return [] if old == new else [f"{where} was {_brief(old)} and now is {_brief(new)}"]
+
+
+def _brief(value: Any) -> str:
+    """A value, as much of it as one reads."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]} ..."

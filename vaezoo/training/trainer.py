@@ -15,7 +15,7 @@ import torch
 import vaezoo
 from vaezoo.checks import check_data, check_model
 from vaezoo.data import Data, as_data
-from vaezoo.errors import OptionError, TrainingWarning
+from vaezoo.errors import DataWarning, OptionError, TrainingWarning
 from vaezoo.model import VAE
 from vaezoo.options import build
 from vaezoo.report import draw, measure
@@ -104,6 +104,14 @@ class Trainer:
         check_data(model, splits)
         check_model(model, splits)
         if splits.preprocessing is not None:
+            if model.prepared and model.preprocessing not in (None, splits.preprocessing):
+                warnings.warn(
+                    f"{splits.title} is read otherwise than what the model was trained on before "
+                    f"(other sizes, columns, means or deviations): its weights start from there, "
+                    f"but from now on it reads data like {splits.title}",
+                    DataWarning,
+                    stacklevel=3,
+                )
             model.preprocessing = splits.preprocessing
         folder = None if out is None else RunFolder(out)
         recorded = folder.config()["training"] if folder and resume and folder.exists() else None
