@@ -179,7 +179,13 @@ def test_a_flipped_bit_of_a_checkpoint_is_noticed(tmp_path: Path) -> None:
         torch.manual_seed(0)
         model = vaezoo.create("vae", input_shape=(6,), latent_dim=2)
         data = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
-        options |= {"steps": steps, "batch_size": 16, "checkpoint_every": 2, "progress": False}
+        options |= {
+            "steps": steps,
+            "batch_size": 16,
+            "checkpoint_every": 2,
+            "validate_every": 2,
+            "progress": False,
+        }
         vaezoo.fit(model, data, out=tmp_path / out, **options)
         return model
 
