@@ -115,7 +115,8 @@ def read_cells(
             if not skip:
                 raise DataError(
                     f"{path}, {error}; repair it, leave the column out with drop (--data.drop) "
-                    f"or name it as label (--data.label) if it holds classes, or skip such rows with corrupt='skip' (--data.corrupt skip)"
+                    f"or name it as label (--data.label) if it holds classes, or skip such "
+                    f"rows with corrupt='skip' (--data.corrupt skip)"
                 ) from None
             skipped.append(str(error))
             continue
