@@ -57,7 +57,8 @@ def draw(
 def _training_curve(shown: Shown) -> Image | None:
     if not shown.records:
         return None
-    which = f"train and validation ({shown.data.title})"
+    splits = "train" if shown.data.validation is None else "train and validation"
+    which = f"{splits} ({shown.data.title})"
     caption = f"Training: means over the data in nats, {which}"
     return pictures.training_curve(shown.records, caption=caption)
 
