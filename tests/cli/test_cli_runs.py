@@ -151,3 +151,14 @@ def test_listing_runs_imports_no_torch(two):
     assert not done.stderr
     assert done.returncode == 0
     assert "runs/vae" in done.stdout
+
+
+def test_a_run_is_listed_with_its_file_and_what_was_asked_of_it(vaezoo, tmp_path):
+    path = tmp_path / "sensors.csv"
+    path.write_text("\n".join(["a,b,c", *(f"{i},{i * i % 7},{-i}" for i in range(40))]))
+    few = ["--steps", "2", "--batch-size", "8"]
+    line = ["train", "vae", "--data", path, "--data.drop", "c", *few, "--out", "runs/x"]
+    assert vaezoo(*line).code == 0
+    (run,) = json.loads(vaezoo("runs", "--json").out)
+    assert run["data"] == "sensors"
+    assert run["overrides"]["data.drop"] == ["c"]

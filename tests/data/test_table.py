@@ -254,3 +254,16 @@ def test_a_standardization_that_divides_by_nothing_is_refused(std: float) -> Non
     value = {"name": "standardize", "columns": ["a"], "mean": [0.0], "std": [std]}
     with pytest.raises(OptionError, match="std"):
         preprocessing_from_json(value)
+
+
+def test_weights_that_go_on_under_other_means_are_warned_of(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a.csv", "b.csv")]
+    rows = np.random.default_rng(0).normal(size=(40, 3))
+    for path, shift in zip(paths, (0, 100), strict=True):
+        np.savetxt(path, rows + shift, delimiter=",", header="p,q,r", comments="")
+    options: dict[str, Any] = {"steps": 2, "batch_size": 8, "progress": False}
+    model = vaezoo.create("vae", input_shape=(3,), latent_dim=2)
+    vaezoo.fit(model, paths[0], **options)
+    vaezoo.fit(model, paths[0], **options)  # the same means: no warning, which would be an error
+    with pytest.warns(DataWarning, match="b is read otherwise"):
+        vaezoo.fit(model, paths[1], **options)

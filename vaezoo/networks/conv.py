@@ -28,7 +28,7 @@ class Conv:
     patch: int = 1
     """Pixels along a side of the patches that a stage before these reads, and one after them
     writes, at once; 1: there is no such stage. It takes the first of the channels, and leaves the
-    others a smaller map: much faster for large images."""
+    others a smaller map, which costs less."""
     hidden: tuple[int, ...] = (256,)
     """Widths of the dense layers between the last stage and the code."""
     activation: Activation = "relu"
