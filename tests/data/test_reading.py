@@ -39,7 +39,7 @@ def trained(data: Any, variant: str = "vae", **options: Any) -> vaezoo.VAE:
         variant,
         input_shape=made.input_shape,
         latent_dim=2,
-        offered_classes=made.num_classes,
+        offered={"num_classes": made.num_classes},
         **options,
     )
     vaezoo.fit(model, made, **QUICK)

@@ -56,6 +56,7 @@ def check_folder(plan: Plan) -> None:
 
 def finish(plan: Plan, argv: Sequence[str]) -> RunFolder:
     """Train as planned, or what is left of it; argv: the line that the plan was made of."""
+    from vaezoo.cli import defaults
     from vaezoo.training import Trainer
     from vaezoo.training.run_folder import FIGURES, RunFolder
 
@@ -66,6 +67,8 @@ def finish(plan: Plan, argv: Sequence[str]) -> RunFolder:
         if not (said and plan.longer_than(run)):
             tell(f"the run in {run.path} is finished already")
             return run
+    if why := defaults.reason(target.offered):
+        tell(why)
     if target.resume and not run.exists():
         tell(f"{run.path} holds no run yet: starting one")
     try:
