@@ -134,6 +134,15 @@ def test_captions_say_what_is_seen(vaezoo, trained, monkeypatch, line):
     assert any(words.endswith(what[line]) for words in said)
 
 
+def test_samples_of_a_model_without_a_bound_are_called_what_they_are(vaezoo, tmp_path):
+    model = zoo.create("ae", input_shape=(1, 8, 8), latent_dim=2)
+    zoo.save(model, tmp_path / "ae")
+    result = vaezoo("sample", tmp_path / "ae", "--out", "a.png")
+    assert (result.code, result.out) == (0, "a.png\n")
+    assert "no samples of a fitted prior" in result.err
+    assert "no likelihood bound fits to the codes" in result.err
+
+
 def test_sample_draws_one_class_if_told_so(vaezoo, trained):
     out = vaezoo("sample", trained["cvae"], "--label", 2, "--n", 5).out
     assert out == f"{trained['cvae'] / 'samples' / 'samples-of-2.png'}\n"

@@ -12,7 +12,7 @@ from vaezoo.cli.arguments import ModelPath, Unset, parse
 from vaezoo.cli.examples import Batched, batch_size, check_batch_size, check_label
 from vaezoo.cli.made import Made, check_made, is_sheet, write_made
 from vaezoo.cli.tables import line
-from vaezoo.cli.usage import UsageError, check_seed
+from vaezoo.cli.usage import UsageError, check_seed, tell
 from vaezoo.errors import VaezooError
 from vaezoo.registry.paths import chosen_dataset
 
@@ -99,6 +99,8 @@ def sample(argv: Sequence[str]) -> None:
     model, classes = saved.model, saved.model.num_classes
     if asked.label is not None:
         check_label(model, asked.label, asked.path)
+    if model.bound == "none":
+        tell(f"these are no samples of a fitted prior. {pictures.drawn(model)}")
     if asked.out is not None and not is_sheet(asked.out):
         _write_samples(saved, asked, asked.out)
         return
@@ -218,10 +220,7 @@ def _samples_of(saved: Saved, label: int, n: int, seed: int) -> Image:
 
     images = saved.model.sample(n, y=torch.full((n,), label), seed=seed)
     names = _class_names(saved)
-    caption = (
-        f"Samples of class {names[label] if names else label}: means of p(x|z) at draws of z "
-        f"from the prior"
-    )
+    caption = pictures.drawn(saved.model, of=f" of class {names[label] if names else label}")
     return pictures.grid(images, min(8, n), caption=caption)
 
 
