@@ -92,6 +92,8 @@ MISTAKES = [
     ("eval .", "no saved model at .: it holds no model.safetensors"),
     ("eval . extra", "unexpected argument 'extra'"),
     ("eval . --metrics elbow", "Did you mean 'elbo'?"),
+    ("eval . --metrics elbow", "bits-per-dim, elbo (elbo, reconstruction, kl), log-likelihood"),
+    ("eval . --metrics kl", "a figure of the metric 'elbo'. Available: bits-per-dim, elbo (elbo"),
     ("eval . --data tinny", "Did you mean 'tiny'?"),
     ("eval . --binarization statik", "Did you mean 'static'?"),
     ("sample . --n 0", "--n must be at least 1"),

@@ -38,8 +38,8 @@ class Eval:
     binarization: Unset[Literal["none", "threshold", "static", "dynamic"]] = None
     """How images become binary. Default: as in the run."""
     metrics: Unset[tuple[str, ...]] = None
-    """elbo, reconstruction, bits-per-dim, log-likelihood. Default: elbo, and bits-per-dim if it is
-    defined; reconstruction of what is no bound."""
+    """elbo (with reconstruction and kl), reconstruction, bits-per-dim, log-likelihood. Default:
+    elbo, and bits-per-dim if it is defined; reconstruction of what is no bound."""
     samples: Unset[int] = None
     """Importance samples for each example, of metrics that take them. Default: the metric's own,
     5000 of log-likelihood."""
