@@ -134,6 +134,42 @@ def test_captions_say_what_is_seen(vaezoo, trained, monkeypatch, line):
     assert any(words.endswith(what[line]) for words in said)
 
 
+@pytest.mark.parametrize("bare", [True, False])
+def test_a_class_is_said_by_name_or_number(vaezoo, trained, tmp_path, bare):
+    path = tmp_path / "model"
+    shutil.copytree(trained["cvae"] / "model" if bare else trained["cvae"], path)
+    sheets = [vaezoo("sample", path, "--label", label, "--out", "a.png") for label in "2cC"]
+    assert [sheet.code for sheet in sheets] == [0, 0, 0]
+    assert "takes no labels" in vaezoo("sample", trained["vae"], "--label", "c").error
+    error = vaezoo("sample", path, "--label", "cc").error
+    assert error == (
+        "--label: no class 'cc'. Did you mean 'c'? Available: a, b, c. Or say its number, 0..2."
+    )
+    for label, names in ((1, ["00000.png"]), ("b", ["00000.png"])):
+        assert vaezoo("sample", path, "--label", label, "--n", 1, "--out", f"of-{label}").code == 0
+        assert sorted(p.name for p in Path(f"of-{label}/b").iterdir()) == names
+    assert Path("of-1/b/00000.png").read_bytes() == Path("of-b/b/00000.png").read_bytes()
+
+
+def test_a_name_goes_before_a_number_where_both_are_classes(vaezoo, trained, tmp_path):
+    model = zoo.load(trained["cvae"])
+    model.classes = ("1", "2", "7")
+    zoo.save(model, tmp_path / "model")
+    for label, folder in ((1, "1"), (7, "7"), (0, "1")):
+        assert vaezoo(
+            "sample", tmp_path / "model", "--label", label, "--n", 1, "--out", f"s{label}"
+        )
+        assert [p.name for p in Path(f"s{label}").iterdir()] == [folder]
+
+
+def test_a_model_of_unnamed_classes_takes_numbers(vaezoo, tmp_path):
+    model = zoo.create("cvae", input_shape=(1, 8, 8), latent_dim=2, num_classes=3)
+    zoo.save(model, tmp_path / "model")
+    assert vaezoo("sample", tmp_path / "model", "--label", 2, "--out", "a.png").code == 0
+    error = vaezoo("sample", tmp_path / "model", "--label", "coat").error
+    assert error == "--label must lie in 0..2, not coat"
+
+
 def test_samples_of_a_model_without_a_bound_are_called_what_they_are(vaezoo, tmp_path):
     model = zoo.create("ae", input_shape=(1, 8, 8), latent_dim=2)
     zoo.save(model, tmp_path / "ae")

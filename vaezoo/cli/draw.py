@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaezoo.cli.arguments import ModelPath, Unset, parse
-from vaezoo.cli.examples import Batched, batch_size, check_batch_size, check_label
+from vaezoo.cli.examples import Batched, batch_size, check_batch_size, label_of
 from vaezoo.cli.made import Made, check_made, is_sheet, write_made
 from vaezoo.cli.tables import line
 from vaezoo.cli.usage import UsageError, check_seed, tell
-from vaezoo.errors import VaezooError
 from vaezoo.registry.paths import chosen_dataset
 
 if TYPE_CHECKING:
@@ -51,8 +49,8 @@ class Sample(Drawing, Batched):
     .npy). Default: a sheet, among the run's samples; of a model alone, here."""
     n: Unset[int] = None
     """How many. Default: 64; of a model with labels, so many of each class, and 10."""
-    label: Unset[int] = None
-    """Of a model with labels: this class only."""
+    label: Unset[str] = None
+    """Of a model with labels: this class only, a name or a number from 0."""
     seed: int = 0
     """Of the draws from the prior."""
 
@@ -97,20 +95,19 @@ def sample(argv: Sequence[str]) -> None:
 
     saved = open_model(asked, "sample")
     model, classes = saved.model, saved.model.num_classes
-    if asked.label is not None:
-        check_label(model, asked.label, asked.path)
+    label = None if asked.label is None else label_of(saved, asked.label)
     if model.bound == "none":
         tell(f"these are no samples of a fitted prior. {pictures.drawn(model)}")
     if asked.out is not None and not is_sheet(asked.out):
-        _write_samples(saved, asked, asked.out)
+        _write_samples(saved, asked, asked.out, label)
         return
     name = "samples.png"
-    if asked.label is not None:
-        name = f"samples-of-{asked.label}.png"
-        image = _samples_of(saved, asked.label, asked.n or N, asked.seed)
+    if label is not None:
+        name = f"samples-of-{label}.png"
+        image = _samples_of(saved, label, asked.n or N, asked.seed)
     elif classes is not None:
         image = pictures.class_samples(
-            model, per_class=asked.n or PER_CLASS, classes=_class_names(saved), seed=asked.seed
+            model, per_class=asked.n or PER_CLASS, classes=saved.classes, seed=asked.seed
         )
     else:
         image = pictures.samples(model, asked.n or N, seed=asked.seed)
@@ -184,7 +181,7 @@ def examples_for(
     return x, y if saved.model.num_classes is not None else None
 
 
-def _write_samples(saved: Saved, asked: Sample, out: Path) -> None:
+def _write_samples(saved: Saved, asked: Sample, out: Path, label: int | None) -> None:
     """All samples, in batches, each class after the other; a class's are in a folder of its."""
     import torch
 
@@ -195,11 +192,11 @@ def _write_samples(saved: Saved, asked: Sample, out: Path) -> None:
     model, size = saved.model, batch_size(saved.model, asked)
     y, names, count = None, list[str](), asked.n or N
     if model.num_classes is not None:
-        classes = range(model.num_classes) if asked.label is None else [asked.label]
-        each = asked.n or (PER_CLASS if asked.label is None else N)
+        classes = range(model.num_classes) if label is None else [label]
+        each = asked.n or (PER_CLASS if label is None else N)
         y = torch.tensor(classes).repeat_interleave(each)
-        words = _class_names(saved) or tuple(map(str, range(model.num_classes)))
-        names = [f"{words[label]}/{i:05}" for label in classes for i in range(each)]
+        words = saved.classes or tuple(map(str, range(model.num_classes)))
+        names = [f"{words[k]}/{i:05}" for k in classes for i in range(each)]
         count = len(y)
     pieces = (range(count)[start : start + size] for start in range(0, count, size))
 
@@ -219,18 +216,9 @@ def _samples_of(saved: Saved, label: int, n: int, seed: int) -> Image:
     from vaezoo import pictures
 
     images = saved.model.sample(n, y=torch.full((n,), label), seed=seed)
-    names = _class_names(saved)
-    caption = pictures.drawn(saved.model, of=f" of class {names[label] if names else label}")
+    name = saved.classes[label] if saved.classes else label
+    caption = pictures.drawn(saved.model, of=f" of class {name}")
     return pictures.grid(images, min(8, n), caption=caption)
-
-
-def _class_names(saved: Saved) -> tuple[str, ...]:
-    """Those that the model was trained on, if they are at hand: a picture can do without."""
-    names: tuple[str, ...] = getattr(saved.model.preprocessing, "classes", ())
-    if not names and saved.run is not None:
-        with contextlib.suppress(VaezooError):
-            names = saved.data().classes
-    return names if len(names) == saved.model.num_classes else ()
 
 
 def save(image: Image, saved: Saved, asked: Drawing, name: str) -> None:

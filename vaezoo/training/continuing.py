@@ -8,7 +8,7 @@ from typing import Any
 from vaezoo.errors import RunError
 
 COMPARED = ("model", "data", "training")  # must be the same for a run to go on
-FREE = {"vaezoo": None, "log": None}  # but for its version, and for what only looks on
+FREE = dict.fromkeys(("vaezoo", "classes", "log"))  # but for version, names, what only looks on
 TOTALS = ("steps", "epochs")  # but for these, which may grow
 
 
