@@ -82,7 +82,12 @@ MISTAKES = [
         "train vae --model.likelihood gaussian --model.likelihood.sigma optimum",
         "Did you mean 'optimal'?",
     ),
-    ("train cvae --data tiny-unlabelled", "conditioned on labels"),
+    ("train cvae --data tiny-unlabelled", "cvae is conditioned on labels"),
+    (
+        "train vae --data tiny-unlabelled --model.prior class-normal",
+        "the prior 'class-normal' is conditioned on labels",
+    ),
+    ("train vae --data tiny --device cudaa", "unknown device 'cudaa'. Did you mean 'cuda'?"),
     ("train vae --data tiny --batch-size 65", "65 cannot be made from 64"),
     ("train tiny/needy --data tiny", "pip install no-such-distribution"),
     ("train tiny/strict --data tiny", "needs the option 'weight'"),
