@@ -14,6 +14,7 @@ from vaezoo.cli.arguments import DataPath, ModelPath, Unset
 from vaezoo.cli.usage import UsageError
 from vaezoo.errors import did_you_mean
 from vaezoo.registry.paths import chosen_dataset
+from vaezoo.words import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,7 +87,7 @@ class Examples:
         from vaezoo.shown import described
 
         n, of = len(self), described(self.data, self.split, self.binarization)
-        return f"{of}: {n:,} example{'s' * (n != 1)}"
+        return f"{of}: {counted(n, 'example')}"
 
     @property
     def classes(self) -> tuple[str, ...]:

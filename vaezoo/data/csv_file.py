@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaezoo.errors import DataError, DataWarning, did_you_mean
+from vaezoo.words import counted
 
 DELIMITERS = ",;\t|"
 NAMED = {"tab": "\t", r"\t": "\t"}
@@ -175,7 +176,8 @@ def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 def _row(cells: Sequence[str], line: int, layout: Layout, wanted: Sequence[int]) -> list[float]:
     if len(cells) != len(layout.columns):
         raise DataError(
-            f"line {line} has {len(cells)} cells, where there are {len(layout.columns)} columns"
+            f"line {line} has {counted(len(cells), 'cell')}, and the file "
+            f"{counted(len(layout.columns), 'column')}"
         )
     try:
         row = [_number(cells[place], layout.decimal) for place in wanted]

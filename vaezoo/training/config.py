@@ -11,6 +11,7 @@ import torch
 from vaezoo.data import Binarization
 from vaezoo.errors import OptionError, did_you_mean
 from vaezoo.options import build, options_of
+from vaezoo.words import counted
 
 BATCH, EPOCHS, STEPS = 128, 10, 2_000
 COMPILE_PAYS = 2_000  # steps on CUDA, below which compiling takes longer than it saves
@@ -148,7 +149,8 @@ def resolve(config: TrainingConfig, steps_per_epoch: int | None) -> Resolved:
         )
     if steps is not None and config.lr_warmup_steps > steps:
         raise OptionError(
-            f"lr_warmup_steps is {config.lr_warmup_steps}, more than the {steps} steps of the run"
+            f"lr_warmup_steps is {config.lr_warmup_steps}, more than the "
+            f"{counted(steps, 'step')} of the run"
         )
     quarter, fiftieth = (VALIDATE_EVERY, 0) if steps is None else (-(-steps // 4), -(-steps // 50))
     an_epoch = min(steps_per_epoch or quarter, quarter)
