@@ -117,7 +117,7 @@ MISTAKES = [
     ("sample . --out a.jpg", "'a.jpg' must end in .png"),
     ("reconstruct . --out a.jpg", "'a.jpg' must end in .png"),
     ("traverse . --out a.png.gif", "must end in .png"),
-    ("sample . --n 1001", "--n must be at most 1,000"),
+    ("sample . --n 1001 --out a.png", "--n must be at most 1,000"),
     ("reconstruct . --n 1001", "--n must be at most 1,000"),
     ("traverse . --steps 1001", "--steps must be at most 1,000"),
 ]

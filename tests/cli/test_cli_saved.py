@@ -240,5 +240,45 @@ def test_a_run_on_data_without_a_name_asks_for_data(vaezoo, tmp_path):
 def test_vectors_have_no_pictures(vaezoo):
     line = "train vae --data tiny-rows --steps 2 --batch-size 8 --model.latent-dim 2"
     assert vaezoo(*line.split()).code == 0
-    for command in ("sample", "reconstruct", "traverse"):
-        assert "Cannot draw" in vaezoo(command, "runs/vae-tiny-rows").error
+    for command in ("traverse", "interpolate", "reconstruct"):
+        error = vaezoo(command, "runs/vae-tiny-rows").error
+        assert f"{command} draws images, and this model makes rows of 5 numbers: write" in error
+    assert "--out samples.csv" in vaezoo("sample", "runs/vae-tiny-rows", "--out", "a.png").error
+
+
+def test_samples_of_a_table_are_rows_of_a_file(vaezoo):
+    rows = "\n".join(f"{i},{i * i}" for i in range(40))
+    Path("t.csv").write_text(f"a,b c\n{rows}\n")
+    line = "train vae --data t.csv --steps 2 --batch-size 8 --model.latent-dim 2"
+    assert vaezoo(*line.split()).code == 0
+    assert vaezoo("sample", "runs/vae-t").out == "runs/vae-t/samples/samples.csv\n"
+    assert "is there already" in vaezoo("sample", "runs/vae-t").error
+    assert vaezoo("sample", "runs/vae-t", "--overwrite", "-n", 2000).code == 0
+    header, *made = Path("runs/vae-t/samples/samples.csv").read_text().splitlines()
+    assert header == "a,b c"
+    assert len(made) == 2000
+    assert 300 < sum(float(row.split(",")[1]) for row in made) / 2000 < 700  # in its own units
+    assert vaezoo("sample", "runs/vae-t/model", "--out", "s.csv", "-n", 100).out == "s.csv\n"
+    assert len(Path("s.csv").read_text().splitlines()) == 101
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("train beta-vae --data tiny --out {run} --model.beta -3", "beta must not be negative"),
+        ("train vae --data tiny --out {run} --device cudaa", "Did you mean 'cuda'?"),
+        ("train vae --data tiny --out {run} --steps 3 --lr-warmup-steps 4", "more than the 3"),
+        ("train vae --data tiny --out {run} --model.latent-dim 0", "latent_dim must be positive"),
+        ("encode {run} --out there.csv --batch-size 0", "--batch-size must be"),
+        ("encode {run} --out there.csv --data no-such", "no-such"),
+        ("decode {run} z.npy --out there.csv --seed -1", "--seed must"),
+        ("score {run} --out there.csv --samples 0", "--samples must be"),
+        ("reconstruct {run} --out there.csv --batch-size 0", "--batch-size must be"),
+        ("sample {run} --out there.csv --n 0", "--n must be"),
+    ],
+)
+def test_wrong_options_are_told_before_what_is_there_already(vaezoo, trained, line, hint):
+    Path("there.csv").write_text("there\n")
+    argv = line.format(run=trained["vae"]).split()
+    assert hint in vaezoo(*argv).error
+    assert Path("there.csv").read_text() == "there\n"

@@ -68,10 +68,10 @@ def encode(argv: Sequence[str]) -> None:
     """``vaezoo encode``."""
     about = "Write the codes of examples, the means of q(z|x), to a file."
     asked = parse(Encode, argv, "encode", about)
+    check_asked(asked)
     out = check_output(
         asked.out, "encode", (*ARRAYS, CSV), folder=False, overwrite=asked.overwrite
     )
-    check_asked(asked)
     from vaezoo.cli.code_files import write_codes
     from vaezoo.cli.reading import shown_reading
     from vaezoo.cli.saved import open_saved
@@ -88,9 +88,9 @@ def decode(argv: Sequence[str]) -> None:
     """``vaezoo decode``."""
     about = "Write what codes stand for, the means of p(x|z), to files."
     asked = parse(Decode, argv, "decode", about)
-    out = check_made(asked.out, "decode", sheet=False, overwrite=asked.overwrite)
     check_batch_size(asked)
     check_seed(asked.seed)
+    out = check_made(asked.out, "decode", sheet=False, overwrite=asked.overwrite)
     if asked.path and not asked.codes:
         raise UsageError("decode: say which codes, as in `vaezoo decode RUN z.safetensors`")
     from vaezoo.cli.code_files import read_codes

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaezoo.cli.arguments import ModelPath, Unset, parse
+from vaezoo.cli.arguments import HowMany, ModelPath, Unset, parse
 from vaezoo.cli.examples import Batched, batch_size, check_batch_size, label_of
 from vaezoo.cli.made import Made, check_made, is_sheet, write_made
 from vaezoo.cli.tables import line
 from vaezoo.cli.usage import UsageError, check_seed, tell
+from vaezoo.errors import DataError
 from vaezoo.registry.paths import chosen_dataset
+from vaezoo.words import counted
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 N = 64
 PER_CLASS = 10
+THROUGH_CODES = (
+    "write codes with `vaezoo encode RUN --out z.csv`, change them, and see what they stand for "
+    "with `vaezoo decode RUN z.csv --out rows.csv`"
+)
 MOST = 1000
 """More images than this make a sheet that nobody can look at."""
 
@@ -46,8 +52,9 @@ class Sample(Drawing, Batched):
     out: Unset[Path] = None
     """A .png file: one sheet. A folder (any name without an ending): each sample a PNG file. A
     file of rows (.csv), in the units of the training file, or of arrays (.safetensors, .npz,
-    .npy). Default: a sheet, among the run's samples; of a model alone, here."""
-    n: Unset[int] = None
+    .npy). Default: a sheet, or of a table samples.csv, among the run's samples; of a model alone,
+    here."""
+    n: HowMany = None
     """How many. Default: 64; of a model with labels, so many of each class, and 10."""
     label: Unset[str] = None
     """Of a model with labels: this class only, a name or a number from 0."""
@@ -85,12 +92,12 @@ def sample(argv: Sequence[str]) -> None:
     asked = parse(Sample, argv, "sample", "Draw samples from a trained model's prior.")
     check_seed(asked.seed)
     check_batch_size(asked)
-    if is_sheet(asked.out):
-        check_count("--n", asked.n)
-    elif asked.n is not None and asked.n < 1:
+    if asked.n is not None and asked.n < 1:
         raise UsageError(f"--n must be at least 1, not {asked.n}")
-    else:
+    if not is_sheet(asked.out):
         check_made(asked.out, "sample", sheet=True, overwrite=asked.overwrite)
+    elif asked.out is not None:  # else it depends on the model what is made
+        check_count("--n", asked.n)
     from vaezoo import pictures
 
     saved = open_model(asked, "sample")
@@ -98,9 +105,16 @@ def sample(argv: Sequence[str]) -> None:
     label = None if asked.label is None else label_of(saved, asked.label)
     if model.bound == "none":
         tell(f"these are no samples of a fitted prior. {pictures.drawn(model)}")
-    if asked.out is not None and not is_sheet(asked.out):
-        _write_samples(saved, asked, asked.out, label)
+    out = asked.out
+    if out is None and len(model.input_shape or ()) == 1:
+        out = check_made(
+            saved.picture("samples.csv"), "sample", sheet=False, overwrite=asked.overwrite
+        )
+    if out is not None and not is_sheet(out):
+        _write_samples(saved, asked, out, label)
         return
+    check_images_of(saved, "sample", "write them to a file, as in --out samples.csv")
+    check_count("--n", asked.n)
     name = "samples.png"
     if label is not None:
         name = f"samples-of-{label}.png"
@@ -125,6 +139,7 @@ def traverse(argv: Sequence[str]) -> None:
     from vaezoo.shown import described, most_active, shown_split
 
     saved = open_model(asked, "traverse")
+    check_images_of(saved, "traverse", THROUGH_CODES)
     data = saved.data(asked.data, asked.data_root)
     split, source = shown_split(data)
     if not 0 <= asked.index < len(source):
@@ -148,6 +163,16 @@ def open_model(asked: Drawing, command: str) -> Saved:
     from vaezoo.cli.saved import open_saved
 
     return open_saved(asked.path, asked.device, command)
+
+
+def check_images_of(saved: Saved, command: str, instead: str) -> None:
+    """Raise DataError for a model that makes rows, which no sheet shows."""
+    shape = saved.model.input_shape
+    if shape is not None and len(shape) == 1:
+        raise DataError(
+            f"{command} draws images, and this model makes rows of "
+            f"{counted(shape[0], 'number')}: {instead}"
+        )
 
 
 def check_data(asked: FromData) -> None:

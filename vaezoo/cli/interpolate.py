@@ -8,9 +8,11 @@ from typing import Literal
 
 from vaezoo.cli.arguments import Unset, parse
 from vaezoo.cli.draw import (
+    THROUGH_CODES,
     FromData,
     check_count,
     check_data,
+    check_images_of,
     check_out,
     examples_for,
     open_model,
@@ -46,6 +48,7 @@ def interpolate(argv: Sequence[str]) -> None:
     from vaezoo.shown import described, pairs, shown_split
 
     saved = open_model(asked, "interpolate")
+    check_images_of(saved, "interpolate", THROUGH_CODES)
     data = saved.data(asked.data, asked.data_root)
     split, source = shown_split(data)
     if asked.index is None:
