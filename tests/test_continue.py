@@ -49,6 +49,20 @@ def test_a_run_from_before_an_option_was_there_goes_on(tmp_path: Path) -> None:
         longer(old, new, str(path))
 
 
+def test_long_values_and_many_differences_are_cut_short_in_the_error(tmp_path: Path) -> None:
+    train(small(), tmp_path)
+    old = config(tmp_path)
+    new = {**old, "data": {**old["data"], "name": "x" * 500, "a": 1, "b": 2, "zz": 3}}
+    with pytest.raises(vaezoo.RunError) as caught:
+        longer(old, new, "run")
+    message = str(caught.value)
+    assert message.startswith("run cannot be resumed with another config: data.a was None")
+    assert "data.b was None and now is 2" in message
+    assert f"now is '{'x' * 59} ..." in message
+    assert "x" * 60 not in message
+    assert "zz" not in message
+
+
 # More steps.
 
 

@@ -130,6 +130,16 @@ def test_a_header_of_words_and_numbers_is_recognised_as_the_fault(tmp_path: Path
             read(path, corrupt=corrupt)
 
 
+def test_a_column_of_words_may_be_named_as_the_labels(tmp_path: Path) -> None:
+    path = file(tmp_path, "a,kind\n1,cat\n2,dog\n3,cat\n")
+    with pytest.raises(
+        vaezoo.DataError,
+        match=r"column 'kind' holds 'cat'.* name it as label \(--data\.label\) if it holds",
+    ):
+        read(path)
+    assert read(path, label="kind", validation=0, test=0).classes == ("cat", "dog")
+
+
 @pytest.mark.parametrize("yes", [True, "yes", "True", "true", "on", "1"])
 @pytest.mark.parametrize("no", [False, "no", "False", "false", "off", "0"])
 def test_a_header_is_said_in_any_of_the_usual_words(tmp_path: Path, yes: Any, no: Any) -> None:

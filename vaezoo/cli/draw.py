@@ -133,17 +133,11 @@ def traverse(argv: Sequence[str]) -> None:
     about = "Draw what moving one latent dimension at a time does to an example."
     asked = parse(Traverse, argv, "traverse", about)
     check_count("--steps", asked.steps)
-    check_out(asked)
-    check_data(asked)
+    saved, source, of = open_with_data(asked, "traverse")
+    check_index(source, [asked.index])
     from vaezoo import pictures
-    from vaezoo.shown import described, most_active, shown_split
+    from vaezoo.shown import most_active
 
-    saved = open_model(asked, "traverse")
-    check_images_of(saved, "traverse", THROUGH_CODES)
-    data = saved.data(asked.data, asked.data_root)
-    split, source = shown_split(data)
-    if not 0 <= asked.index < len(source):
-        raise UsageError(f"--index must lie in 0..{len(source) - 1}, not {asked.index}")
     x, y = examples_for(saved, source, [asked.index])
     dims = asked.dims or most_active(saved.model, source, saved.binarization())
     image = pictures.traversals(
@@ -153,7 +147,7 @@ def traverse(argv: Sequence[str]) -> None:
         dims=dims,
         steps=asked.steps,
         limit=asked.limit,
-        of=described(data, split, saved.binarization()),
+        of=of,
     )
     save(image, saved, asked, "traversals.png")
 
@@ -163,6 +157,25 @@ def open_model(asked: Drawing, command: str) -> Saved:
     from vaezoo.cli.saved import open_saved
 
     return open_saved(asked.path, asked.device, command)
+
+
+def open_with_data(asked: FromData, command: str) -> tuple[Saved, Source, str]:
+    """A model of images, the examples that it is shown on, and what captions call these."""
+    check_out(asked)
+    check_data(asked)
+    from vaezoo.shown import described, shown_split
+
+    saved = open_model(asked, command)
+    check_images_of(saved, command, THROUGH_CODES)
+    data = saved.data(asked.data, asked.data_root)
+    split, source = shown_split(data)
+    return saved, source, described(data, split, saved.binarization())
+
+
+def check_index(source: Source, index: Sequence[int]) -> None:
+    """Raise UsageError for an example that is not there."""
+    if wrong := [i for i in index if not 0 <= i < len(source)]:
+        raise UsageError(f"--index must lie in 0..{len(source) - 1}, not {wrong[0]}")
 
 
 def check_images_of(saved: Saved, command: str, instead: str) -> None:
