@@ -78,8 +78,8 @@ def test_the_use_of_latents_is_the_kl_and_the_variance_of_the_means() -> None:
     (use,) = latent_use(model, TensorSource(data), "none")
     q = model.encode(data)
     expected = ((q.mean**2 + q.variance - 1) / 2 - q.stddev.log()).sum(1).mean()
-    assert use.kl == pytest.approx(expected.item(), rel=1e-5)
-    assert (use.dims, use.inactive) == (3, [0, 2])
+    assert use.kl.sum().item() == pytest.approx(expected.item(), rel=1e-5)
+    assert (use.size, use.inactive) == (3, [0, 2])
     assert q.mean.var(0)[1] > 0.5
 
 
@@ -146,7 +146,7 @@ def test_a_posterior_that_follows_its_class_prior_is_inactive() -> None:
     source = TensorSource(images(80), torch.arange(80) % 3)
     assert model.encode(source.x, source.y).mean.var(0).min() > 0.1
     (use,) = latent_use(model, source, "none")
-    assert use.kl == pytest.approx(0, abs=1e-6)
+    assert use.kl.sum().item() == pytest.approx(0, abs=1e-6)
     assert use.inactive == [0, 1, 2]
 
 
@@ -169,7 +169,7 @@ def test_discrete_latents_have_no_dimensions_to_be_dead() -> None:
 
     model = Discrete(Codes(), model_of([1, 1, 1], [1, 1, 1]).decoder, Uniform())
     (use,) = latent_use(model, TensorSource(images(8)), "none")
-    assert (use.dims, use.inactive) == (None, [])
+    assert (use.active, use.inactive) == (None, [])
 
 
 def test_skipped_steps_are_counted_over_the_whole_run() -> None:

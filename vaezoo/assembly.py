@@ -113,6 +113,7 @@ class Parts:
         offered: Mapping[str, Any],
     ) -> None:
         self._owner = owner
+        self._part = owner  # what is being built
         self._shared = shared
         if unknown := sorted(offered.keys() - set(OFFERS)):
             raise OptionError(
@@ -151,7 +152,7 @@ class Parts:
         """How many labels there are. Raises OptionError unless the caller said so."""
         if self._classes is None:
             raise OptionError(
-                f"{self._owner} is conditioned on labels: it needs data that have them, and "
+                f"{self._part} is conditioned on labels: it needs data that have them, and "
                 f"num_classes, how many there are"
             )
         self._numbers["num_classes"] = self._classes
@@ -186,7 +187,11 @@ class Parts:
         if isinstance(self._chosen.get("prior"), nn.Module):
             self._used["prior"] = None
             return self._chosen["prior"]  # type: ignore[no-any-return]
-        return self._component("prior", PriorSpec, default)(self)  # type: ignore[no-any-return]
+        choice = self._component("prior", PriorSpec, default)
+        self._part = f"the prior {choice.spec.name!r}"
+        made = choice(self)
+        self._part = self._owner
+        return made  # type: ignore[no-any-return]
 
     def network(
         self,

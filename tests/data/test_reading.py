@@ -63,6 +63,26 @@ def test_the_preprocessing_is_saved_with_the_weights(tmp_path: Path) -> None:
     assert vaezoo.load(tmp_path / "alone.safetensors").preprocessing == model.preprocessing
 
 
+def test_other_files_have_the_decimals_of_the_first(tmp_path: Path) -> None:
+    point = table(tmp_path / "a.csv")
+    comma = tmp_path / "b.csv"
+    comma.write_text(point.read_text().replace(",", ";").replace(".", ","))
+    options = {"decimal": ",", "validation": 0, "test": 0}
+    model = saved(trained({"path": str(comma), **options}), tmp_path / "model")
+    x = torch.from_numpy(np.loadtxt(point, delimiter=",", skiprows=1))
+    assert torch.allclose(read_for(model, comma).x, model.preprocessing.standardize(x))
+    comma.write_text(point.read_text().replace(",", ";"))
+    with pytest.raises(vaezoo.DataError, match="decimals follow a comma"):
+        read_for(model, comma)
+
+
+def test_a_table_saved_before_decimals_were_asked_for_still_loads(tmp_path: Path) -> None:
+    from vaezoo.data.preprocessing import preprocessing_from_json
+
+    old = {"name": "standardize", "columns": ["a"], "mean": [0.0], "std": [1.0]}
+    assert preprocessing_from_json(old).decimal is None
+
+
 def test_a_model_of_other_data_has_none(tmp_path: Path) -> None:
     model = vaezoo.create("vae", input_shape=(3,), latent_dim=2)
     vaezoo.fit(model, torch.randn(20, 3), **QUICK)

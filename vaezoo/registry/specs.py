@@ -42,6 +42,11 @@ class Spec:
                 f"nor 'module:attribute'"
             )
 
+    @property
+    def listed(self) -> str:
+        """How errors list what exists."""
+        return self.name
+
     def missing(self) -> tuple[str, ...]:
         """Those of ``requires`` that are not installed."""
         return tuple(name for name in self.requires if not _installed(name))
@@ -115,6 +120,13 @@ class MetricSpec(Spec):
     """Recipe: ``(options) -> Callable[[vaezoo.evaluation.Evaluation], dict[str, float]]``."""
 
     kind: ClassVar[str] = "metric"
+
+    figures: tuple[str, ...] = ()
+    """The names of its figures, if they are not its own."""
+
+    @property
+    def listed(self) -> str:
+        return f"{self.name} ({', '.join(self.figures)})" if self.figures else self.name
 
 
 SPECS: tuple[type[Spec], ...] = (
