@@ -57,6 +57,15 @@ def test_a_healthy_model_is_not_warned_of() -> None:
     assert told(model_of([1, 1, -1], [0.3, 0.3, 0.3])) == []
 
 
+def test_of_many_dimensions_a_few_may_be_inactive(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of([1, 0, -1], [0.3, 1.0, 0.3])
+    assert told(model)
+    monkeypatch.setattr(diagnosis, "MANY", D)
+    assert told(model)  # a third is not a few
+    monkeypatch.setattr(diagnosis, "SPARE", 0.4)
+    assert not told(model)
+
+
 def test_collapse_is_told_with_what_to_try() -> None:
     (warning,) = told(model_of([0, 0, 0.01], [1, 1, 1]))
     assert warning.startswith("the posterior has collapsed: its KL is ")

@@ -17,6 +17,7 @@ from vaezoo.shown import examples
 
 COLLAPSED = 0.1  # nats; the mutual information of x and z is no more than the KL
 EXAMPLES, BATCH = 1000, 100
+MANY, SPARE = 100, 0.1  # of many dimensions, as a spatial code has, some are always to spare
 ENOUGH_STEPS = 500  # with fewer, an encoder may not have begun to say anything
 
 
@@ -81,7 +82,7 @@ def unused_latents(model: VAE, source: Source, binarization: Binarization, step:
                 f"the posterior{of} has collapsed: its KL is {kl:.2g} nats, so z says next "
                 f"to nothing about x: {weights}, or take a weaker decoder"
             )
-        elif use.inactive:
+        elif len(use.inactive) > (use.size * SPARE if use.size >= MANY else 0):
             dims = ", ".join(map(str, use.inactive[:10]))
             more = f" and {len(use.inactive) - 10} more" if len(use.inactive) > 10 else ""
             found.append(
