@@ -23,7 +23,7 @@ COMMANDS = {
     "describe": ("vaezoo.cli.catalogue:describe", "what a variant or component is and takes"),
     "plugins": ("vaezoo.cli.catalogue:plugins", "where they come from, and what is broken"),
     "data": ("vaezoo.cli.data:data", "the data sets, and what one or a file of yours holds"),
-    "check": ("vaezoo.cli.catalogue:check", "whether a variant keeps the rules of the zoo"),
+    "check": ("vaezoo.cli.check:check", "whether a variant keeps the rules of the zoo"),
     "train": ("vaezoo.cli.train:train", "train a model; with nothing else, the default one"),
     "runs": ("vaezoo.cli.runs:runs", "the runs in a folder, with their figures"),
     "eval": ("vaezoo.cli.evaluate:evaluate", "measure a trained model"),
