@@ -23,6 +23,7 @@ COMMANDS = {
     "describe": ("vaezoo.cli.catalogue:describe", "what a variant or component is and takes"),
     "plugins": ("vaezoo.cli.catalogue:plugins", "where they come from, and what is broken"),
     "data": ("vaezoo.cli.data:data", "the data sets, and what one or a file of yours holds"),
+    "new-plugin": ("vaezoo.cli.new_plugin:new_plugin", "write a package with a variant of yours"),
     "check": ("vaezoo.cli.check:check", "whether a variant keeps the rules of the zoo"),
     "train": ("vaezoo.cli.train:train", "train a model; with nothing else, the default one"),
     "runs": ("vaezoo.cli.runs:runs", "the runs in a folder, with their figures"),
