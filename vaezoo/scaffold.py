@@ -116,7 +116,8 @@ def checked_names(name: str) -> Names:
         if plugin.name == names.plugin:
             raise OptionError(
                 f"{plugin.distribution} {plugin.version} has a plugin {plugin.name!r} already: if "
-                f"it is yours, add the variant there, one file and one spec; else choose another name"
+                f"it is yours, add the variant there, one file and one spec; else choose another "
+                f"name"
             )
     if importlib.util.find_spec(names.package) is not None:
         raise OptionError(f"a package {names.package!r} is installed already: choose another name")
