@@ -5,8 +5,8 @@ L = E_q(z|x)[log p(x|z)] - JS_s(q(z|x) || p(z))
 JS_s(q || p) = (1 - s) KL(q || g) + s KL(p || g),    g(z) = q(z)^s p(z)^(1-s) / c
 
 With s = 0 it is the VAE, whose KL(q || p) lets q be narrow; with s = 1 there is KL(p || q), which
-lets q be wide. This is the form that the paper argues for: its g weighs q by s where the plain
-divergence weighs p by s, and so it has the two KLs for limits, where the plain one has zeros.
+makes q cover p. This is the form that the paper argues for: its g weighs q by s where that of the
+plain divergence weighs p by s, so that its limits are the two KLs, where the plain one has zeros.
 """
 
 from __future__ import annotations
