@@ -18,7 +18,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = {"vaezoo": "vaezoo", "plugins/vaezoo_plugins": "vaezoo_plugins"}  # in tree: in wheel
+PACKAGES = {  # in tree: in wheel
+    "vaezoo": "vaezoo",
+    "plugins/vaezoo_plugins": "vaezoo_plugins",
+    "plugins/vaezoo-example": "vaezoo/_template",
+}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -101,6 +105,17 @@ def test_the_wheel_holds_both_import_packages_whole_and_nothing_else(
     }
     assert found == expected
     assert {"vaezoo/py.typed", "vaezoo_plugins/py.typed", "vaezoo/zoo.py"} <= found
+    assert {name.split("/")[0] for name in found} == {"vaezoo", "vaezoo_plugins"}
+
+
+@pytest.mark.slow
+def test_the_source_distribution_makes_the_same_wheel(
+    wheel: Path, copy: Path, tmp_path: Path
+) -> None:
+    run("-m", "build", "--no-isolation", "--outdir", tmp_path, copy, cwd=tmp_path)  # by way of it
+    (again,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as expected, zipfile.ZipFile(again) as found:
+        assert sorted(found.namelist()) == sorted(expected.namelist())
 
 
 @pytest.mark.slow
@@ -153,6 +168,32 @@ def test_the_installed_command_lists_the_variants(
     printed = run(*start, "list", cwd=tmp_path, environment=environment)
     for name in ("vae", "beta-vae", "cvae"):
         assert re.search(rf"^\W*{name}\b", printed, re.MULTILINE), printed
+
+
+@pytest.mark.slow
+def test_the_installed_wheel_writes_a_plugin(
+    installed: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    template = installed / "vaezoo" / "_template"
+    parts = [path for path in template.rglob("*") if path.is_file()]
+    run("-m", "compileall", "-q", template, cwd=tmp_path)  # as pip does
+    new = ("-m", "vaezoo.cli", "new-plugin", "mine/ring-vae")
+    run(*new, cwd=tmp_path, environment=environment)
+    found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    assert len(found) == len(parts)
+    assert found == {
+        f"vaezoo-mine/{name}"
+        for name in (
+            ".github/workflows/test.yml",
+            ".gitignore",
+            "LICENSE",
+            "README.md",
+            "pyproject.toml",
+            "src/vaezoo_mine/__init__.py",
+            "src/vaezoo_mine/ring_vae.py",
+            "tests/test_variant.py",
+        )
+    }
 
 
 def test_pyproject_changelog_and_citation_agree_on_the_version() -> None:

@@ -1,4 +1,4 @@
-"""``vaezoo list``, ``describe``, ``plugins`` and ``check``."""
+"""``vaezoo list``, ``describe`` and ``plugins``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from vaezoo.errors import VaezooError
 from vaezoo.registry import list_variants
 
 
@@ -84,38 +83,3 @@ def test_plugins_tells_what_is_disabled(vaezoo, monkeypatch):
     text = vaezoo("plugins").out
     assert "disabled" in text
     assert "To use it, take it out of $VAEZOO_DISABLE_PLUGINS." in text
-
-
-def test_check_lists_what_passed(vaezoo, monkeypatch):
-    class Report:
-        passed = ("loss", "seeds")
-
-    monkeypatch.setattr("vaezoo.testing.check_variant", lambda name: Report())
-    assert vaezoo("check", "vae").out == "ok  loss\nok  seeds\nvae: all 2 checks passed\n"
-
-
-def test_check_lists_what_failed(vaezoo, monkeypatch):
-    from vaezoo.testing import ConformanceError
-
-    class Failed(ConformanceError):
-        def __init__(self) -> None:
-            VaezooError.__init__(self)
-
-        def __str__(self) -> str:
-            return "'vae' fails 1 check\n\nloss: it is wrong\n  expected 1"
-
-    def fail(name):
-        raise Failed
-
-    monkeypatch.setattr("vaezoo.testing.check_variant", fail)
-    result = vaezoo("check", "vae")
-    assert result.code == 2
-    assert result.out == "loss: it is wrong\n  expected 1\n"
-    assert result.err == "vaezoo: error: 'vae' fails 1 check\n"
-
-
-@pytest.mark.slow
-def test_check_runs_the_real_checks(vaezoo):
-    result = vaezoo("check", "vae")
-    assert result.code == 0, result.err
-    assert "ok  loss" in result.out

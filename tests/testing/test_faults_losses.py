@@ -46,6 +46,31 @@ def test_a_loss_summed_over_the_batch(fails: Fails) -> None:
     fails("loss", "one loss per example", source)
 
 
+def test_the_two_reductions_swapped(fails: Fails) -> None:
+    source = """
+        class Swapped(ELBO):
+            def score(self, trace, weights):
+                pixels = trace.px.base_dist.log_prob(trace.x).flatten(2).mean(-1)
+                return Terms((trace.kl - pixels).mean(0).sum())
+
+        def recipe(options: Options, parts):
+            return made(parts, objective=Swapped())
+    """
+    fails("loss", "sums over event dimensions (no mean over pixels)", source)
+
+
+def test_a_loss_summed_over_samples(fails: Fails) -> None:
+    source = """
+        class Summed(ELBO):
+            def score(self, trace, weights):
+                return Terms((trace.kl - trace.log_px).sum(0))
+
+        def recipe(options: Options, parts):
+            return made(parts, objective=Summed(samples=3))
+    """
+    fails("loss", "mean over K", source)
+
+
 def test_a_likelihood_that_averages_over_pixels(fails: Fails) -> None:
     source = """
         from torch.distributions import Independent

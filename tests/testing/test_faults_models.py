@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 Fails = Callable[..., Any]
 
 
@@ -114,6 +116,16 @@ def test_a_generator_seeded_in_forward(fails: Fails) -> None:
     fails("seeds", "it was seeded inside", in_forward("torch.manual_seed(0)"))
 
 
+def test_a_generator_seeded_where_the_model_is_made(fails: Fails) -> None:
+    source = """
+        def recipe(options: Options, parts):
+            torch.manual_seed(0)
+            return made(parts)
+    """
+    error = fails("seeds", "other parameters under another seed", source)
+    assert "torch.manual_seed" in str(error)
+
+
 def test_noise_from_another_generator(fails: Fails) -> None:
     source = in_forward("import numpy; x = x + float(numpy.random.rand())")
     fails("seeds", "the same loss under the same seed", source)
@@ -191,6 +203,22 @@ def test_a_tensor_that_a_state_dict_hides(fails: Fails) -> None:
             return made(parts, Model)
     """
     fails("saving", "as before saving", source)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_load_that_is_not_strict(fails: Fails, strict: bool) -> None:
+    source = f"""
+        class Model(VAE):
+            def load_state_dict(self, state, strict=True, assign=False):
+                known = {{name: state.get(name, own) for name, own in self.state_dict().items()}}
+                return super().load_state_dict(known if {strict} else state, {strict})
+
+        def recipe(options: Options, parts):
+            return made(parts, Model)
+    """
+    error = fails("saving", "loading is not strict", source)
+    assert "a RuntimeError from a state that has one tensor too many" in str(error)
+    assert "load_state_dict of Model" in error.failures[0].look
 
 
 def test_a_python_counter(fails: Fails) -> None:

@@ -90,3 +90,42 @@ def test_a_phase_that_changes_parameters_itself(fails: Fails) -> None:
             return made(parts, objective=Decaying())
     """
     fails("phases", "phase 'elbo' changed model.encoder", source)
+
+
+CRITIC = """
+        class Critical(ELBO):
+            per_example = False
+
+            def __init__(self):
+                super().__init__()
+                self.critic = nn.Linear(5, 1)
+
+            def criticise(self, model, batch, weights):
+                z = model(batch.x, batch.y).sites[0].z[0]
+                loss = self.critic(z).squeeze(-1)
+                {backward}
+                return Terms(loss)
+
+            def phases(self, model):
+                critic = Phase("critic", self.criticise, {parameters})
+                return (*super().phases(model), critic)
+
+        def recipe(options: Options, parts):
+            return made(parts, objective=Critical())
+"""
+
+
+def test_a_critic_that_leaks_into_the_encoder(fails: Fails) -> None:
+    parameters = "[*self.critic.parameters(), *model.encoder.parameters()]"
+    source = CRITIC.format(parameters=parameters, backward="")
+    error = fails("phases", "'critic' updates the model or a critic, not both", source)
+    assert "objective.critic.weight" in str(error)
+    assert "phases() of Critical" in error.failures[0].look
+
+
+def test_a_critics_backward_that_leaks_into_the_encoder(fails: Fails) -> None:
+    backward = "loss.mean().backward(retain_graph=True)"
+    source = CRITIC.format(parameters="self.critic.parameters()", backward=backward)
+    error = fails("phases", "'critic' gives gradients to its own parameters alone", source)
+    assert "gradients of model.encoder" in str(error)
+    assert "backward() inside the loss?" in error.failures[0].look

@@ -1,4 +1,4 @@
-"""``list``, ``describe``, ``plugins`` and ``check``: what there is. ``list`` starts at once."""
+"""``list``, ``describe`` and ``plugins``: what there is. ``list`` starts at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaezoo.cli.tables import line, table
 from vaezoo.cli.usage import PlainParser
-from vaezoo.errors import PluginWarning, UnknownVariantError, VaezooError, did_you_mean
+from vaezoo.errors import PluginWarning, UnknownVariantError, did_you_mean
 from vaezoo.registry import lookup
 from vaezoo.registry.discovery import DISABLE, Plugin
 from vaezoo.registry.specs import VariantSpec
@@ -134,22 +134,3 @@ def _as_dict(plugin: Plugin) -> dict[str, Any]:
         "what_to_do": _what_to_do(plugin) if plugin.error else "",
         "brings": _names(plugin),
     }
-
-
-def check(argv: Sequence[str]) -> None:
-    """``vaezoo check NAME``."""
-    parser = PlainParser("check", "Check that a variant keeps the rules of the zoo.")
-    parser.add_argument("name", help="of the variant")
-    name = parser.parse(argv).name
-    lookup.find(VariantSpec, name)
-    from vaezoo.testing import ConformanceError, check_variant
-
-    try:
-        report = check_variant(name)
-    except ConformanceError as error:
-        verdict, _, failures = str(error).partition("\n\n")
-        line(failures)
-        raise VaezooError(verdict) from error
-    for passed in report.passed:
-        line(f"ok  {passed}")
-    line(f"{name}: all {len(report.passed)} checks passed")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vaezoo.assembly import SharedOptions
 from vaezoo.cli.arguments import make, values_of
-from vaezoo.cli.usage import flag_name, given, value_of
+from vaezoo.cli.usage import UsageError, flag_name, given, value_of
 from vaezoo.errors import VaezooError
 from vaezoo.options import options_class, options_of
 from vaezoo.registry import lookup
@@ -77,6 +77,17 @@ def owners(flag: str) -> tuple[str, list[str]]:
     return slot, found
 
 
+def check_owners(unknown: Iterable[str]) -> None:
+    """Raise UsageError for an option of a part that is not the model's, but could be."""
+    for flag in sorted(unknown):
+        slot, names = owners(flag)
+        if names:
+            raise UsageError(
+                f"{flag!r} belongs to the {slot} {' or '.join(names)}: "
+                f"name it with {PREFIX}{slot} {names[0]}"
+            )
+
+
 def without_rivals(argv: Sequence[str], base: Mapping[str, Any]) -> dict[str, Any]:
     """The base, without its latent_dim where the line gives a latent_shape, or the reverse."""
     replaced = any(flag_name(PREFIX + name) in given(argv) for name in RIVALS)
@@ -105,6 +116,13 @@ def model_values(parsed: Any) -> dict[str, Any]:
         if name not in (None, "None"):
             values[slot] = {"name": name, **(values_of(options) if options is not None else {})}
     return values
+
+
+def asked_values(parsed: Any, argv: Sequence[str]) -> dict[str, Any]:
+    """Those of ``model_values`` that the line gives, without any default."""
+    heads = {flag.removeprefix(PREFIX).split(".")[0] for flag in given(argv)}
+    names = {head.removeprefix(no).replace("-", "_") for head in heads for no in ("", "no-")}
+    return {name: value for name, value in model_values(parsed).items() if name in names}
 
 
 def _named(slot: str, argv: Sequence[str]) -> str | None:

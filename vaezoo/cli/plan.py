@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -253,7 +253,7 @@ def _parse(argv: Sequence[str], target: Target, parts: Mapping[str, Any]) -> Any
     nested = {"model": ("model", model), **data_flags.nested(target.choice)}
     cls = make("Train", options_of(TrainingConfig), base.training, nested, bases=(Train,))
     if not wants_help(argv):
-        _check_owners(given(argv) - {*flags(cls)})
+        model_flags.check_owners(given(argv) - {*flags(cls)})
     about = (
         f"Train a model; here with the options of {target.variant} and of the data "
         f"{target.choice['name']}, others have others. "
@@ -261,17 +261,6 @@ def _parse(argv: Sequence[str], target: Target, parts: Mapping[str, Any]) -> Any
         f"`vaezoo train {target.variant} --model.network mlp --help`."
     )
     return parse(cls, argv, COMMAND, about)
-
-
-def _check_owners(unknown: Iterable[str]) -> None:
-    """Raise UsageError for an option of a part that is not the model's, but could be."""
-    for flag in sorted(unknown):
-        slot, names = model_flags.owners(flag)
-        if names:
-            raise UsageError(
-                f"{flag!r} belongs to the {slot} {' or '.join(names)}: "
-                f"name it with {model_flags.PREFIX}{slot} {names[0]}"
-            )
 
 
 def _defaults_of_open_slots(

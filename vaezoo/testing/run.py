@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from vaezoo.errors import OptionError, did_you_mean
@@ -30,28 +30,41 @@ def check_variant(
     Raises ConformanceError, with all failures; UnknownVariantError; MissingRequirementError;
     OptionError for the name of a check that there is none of.
     """
-    _known(expected_exceptions)
-    chosen = [*CHECKS] if only is None else _known(only)
+    known(expected_exceptions)
+    report = Report()
+    failures: list[Failure] = []
+    for check, found in results(name, only=only, **create_options):
+        if not found:
+            report.passed.append(check)
+        elif check in expected_exceptions:
+            report.excepted[check] = expected_exceptions[check]
+        else:
+            failures += found
+            if check == "create":  # all others would say the same
+                break
+    if failures:
+        raise ConformanceError(name, failures)
+    return report
+
+
+def results(
+    name: str, *, only: Iterable[str] | None = None, **create_options: Any
+) -> Iterator[tuple[str, tuple[Failure, ...]]]:
+    """Run the checks one after the other: of each, when it is done, its name and its failures.
+
+    Takes what ``check_variant`` takes, and raises what that raises but for ConformanceError.
+    """
+    chosen = [*CHECKS] if only is None else known(only)
     subject = Subject(name, **create_options)
     if subject.spec.missing():
         lookup.recipe(subject.spec)  # says how to get it
-    report = Report()
-    failures: list[Failure] = []
     for check in chosen:
         try:
             CHECKS[check](subject)
         except ConformanceError as error:
-            if check in expected_exceptions:
-                report.excepted[check] = expected_exceptions[check]
-            else:
-                failures += error.failures
-                if check == "create":  # all others would say the same
-                    break
+            yield check, error.failures
         else:
-            report.passed.append(check)
-    if failures:
-        raise ConformanceError(name, failures)
-    return report
+            yield check, ()
 
 
 def parametrize_checks(
@@ -75,7 +88,7 @@ def parametrize_checks(
     for name in list_variants(pattern):
         subject = Subject(name, **options.get(name, NONE))
         excepted = expected_exceptions.get(name, NONE)
-        _known(excepted)
+        known(excepted)
         missing = lookup.find(VariantSpec, name).missing()
         for check in CHECKS.values():
             marks = []
@@ -93,7 +106,7 @@ def _bind(check: Callable[[Subject], None], subject: Subject) -> Callable[[], No
     return lambda: check(subject)
 
 
-def _known(names: Iterable[str]) -> list[str]:
+def known(names: Iterable[str]) -> list[str]:
     """The names, in the order of CHECKS. Raises OptionError for one that is none."""
     names = [*names]
     for name in names:
