@@ -105,18 +105,14 @@ SOUND = {
 
             def forward(self, x, y=None, samples=1):
                 q1 = self.encoder(x, y)
-                z1 = q1.rsample((samples,))
+                z1 = vaezoo.draw(q1, samples)
                 q2 = self.up(z1)
-                z2 = q2.rsample()
+                z2 = vaezoo.draw(q2, samples)
                 sites = Site(q1, self.down(z2), z1, name="z1"), Site(q2, self.top(), z2, name="z2")
                 return Trace(x, self.decoder(z1, y), sites)
 
-            @torch.no_grad()
-            def sample(self, n, y=None, seed=None):
-                with torch.random.fork_rng(enabled=seed is not None):
-                    if seed is not None:
-                        torch.manual_seed(seed)
-                    return self.decoder(self.down(self.top().sample((n,))).sample(), y).mean
+            def generate(self, n, y=None):
+                return self.decoder(self.down(self.top().sample((n,))).sample(), y)
 
         def recipe(options: Options, parts):
             return Ladder(parts, parts.latent_dim)
