@@ -30,7 +30,8 @@ class Terms:
     """What an objective makes of a Trace.
 
     loss: (B,), or () for a term of the whole batch; to be minimised. logs: figures to report,
-    reduced like the loss. state: detached tensors for the model's ``after_step``.
+    reduced like the loss (see ``figures``). state: what the objective itself has to tell the
+    model's ``after_step``, detached.
     """
 
     loss: Tensor
@@ -89,7 +90,10 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def score(self, trace: Trace, weights: Weights) -> Terms:
-        """Score a trace under the present weights, each a 0-d tensor."""
+        """Score a trace under the present weights, each a 0-d tensor.
+
+        The trace may hold another number of draws than ``samples``: ask ``len(trace.log_w)``.
+        """
 
     def weights(self, step: Tensor) -> dict[str, Tensor]:
         """All weights at a step, a 0-d integer tensor."""

@@ -116,9 +116,10 @@ class Site:
 class Trace:
     """x (B, *shape) scored by px, whose batch shape is (K, B), through the sites.
 
-    penalties: named terms (B,) that the model adds to any objective. state: detached tensors
-    for ``after_step``. bound: whether log p(x|z) - KL is a bound on log p(x) ("exact"), one on
-    a relaxation of the model ("relaxed"), or none.
+    penalties: named terms (B,) that the model adds to the loss of any ELBO. state: detached
+    tensors for the model's ``after_step``, which the default loss hands on. bound: the model's,
+    whether log p(x|z) - KL is a bound on log p(x) ("exact"), one on a relaxation of the model
+    ("relaxed"), or none.
     """
 
     def __init__(

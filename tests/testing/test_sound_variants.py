@@ -117,6 +117,29 @@ SOUND = {
         def recipe(options: Options, parts):
             return Ladder(parts, parts.latent_dim)
     """,
+    "a posterior without spread, which is a bound": """
+        class Point(vaezoo.heads.PointMass):
+            def log_prob(self, value):
+                return value.new_zeros(value.shape[:-1])
+
+        class Encoder(vaezoo.Encoder):
+            def __init__(self, inner):
+                super().__init__()
+                self.inner = inner
+
+            def forward(self, x, y=None):
+                return Point(self.inner(x, y).mean, 1)
+
+        class Constant(VAE):
+            def forward(self, x, y=None, samples=1):
+                trace = super().forward(x, y, samples)
+                trace.sites[0].log_p = torch.full_like(trace.log_px, -9.0)
+                return trace
+
+        def recipe(options: Options, parts):
+            head = vaezoo.heads.PointMassHead(parts.latent_shape)
+            return Constant(Encoder(parts.encoder(head=head)), parts.decoder(), parts.prior())
+    """,
     "an autoencoder, which is no bound": """
         class Code(nn.Module):
             num_classes = None
