@@ -171,7 +171,7 @@ class ELBO(Objective):
 
 
 def figures(trace: Trace) -> dict[str, Tensor]:
-    """What every objective can report of a trace, for ``Terms.logs``: nats, (K, B) or (B,).
+    """What every objective can report of a trace, for ``Terms.logs``: means in nats, detached.
 
     elbo, unless it is no bound; reconstruction; kl, of each of several sites, too; penalties.
     """
@@ -181,7 +181,8 @@ def figures(trace: Trace) -> dict[str, Tensor]:
         values["kl"] = trace.kl
     if len(trace.sites) > 1:
         values |= {f"kl/{site.name}": site.kl for site in trace.sites}
-    return values | trace.penalties
+    values |= trace.penalties
+    return {name: reduce(value).detach() for name, value in values.items()}
 
 
 def floored_kl(trace: Trace, free_bits: float) -> Tensor:
