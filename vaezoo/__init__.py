@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         CheckpointError,
         DataError,
         DataWarning,
+        LatentsError,
         MissingRequirementError,
         NoBoundError,
         OptionError,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
         hookimpl,
         list_variants,
     )
-    from vaezoo.trace import Site, Trace, register_kl
+    from vaezoo.trace import Site, Trace, draw, register_kl
     from vaezoo.training import History, Trainer, TrainingConfig, fit
     from vaezoo.weights import load, save
     from vaezoo.zoo import create, describe
@@ -67,6 +68,7 @@ __all__ = [
     "Encoder",
     "Folded",
     "History",
+    "LatentsError",
     "LikelihoodSpec",
     "MetricSpec",
     "MissingRequirementError",
@@ -96,6 +98,7 @@ __all__ = [
     "create",
     "data",
     "describe",
+    "draw",
     "evaluate",
     "fit",
     "heads",
@@ -120,6 +123,7 @@ _MODULES = {
         "CheckpointError",
         "DataError",
         "DataWarning",
+        "LatentsError",
         "MissingRequirementError",
         "NoBoundError",
         "OptionError",
@@ -153,7 +157,7 @@ _MODULES = {
         "hookimpl",
         "list_variants",
     ),
-    "vaezoo.trace": ("Site", "Trace", "register_kl"),
+    "vaezoo.trace": ("Site", "Trace", "draw", "register_kl"),
     "vaezoo.training": ("History", "Trainer", "TrainingConfig", "fit"),
     "vaezoo.weights": ("load", "save"),
     "vaezoo.zoo": ("create", "describe"),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from vaezoo.errors import OptionError, did_you_mean
 from vaezoo.heads import Head, PredictedSigma
 from vaezoo.networks.layers import Direction
+from vaezoo.networks.mlp import MLP, mlp
 from vaezoo.networks.own import Wrapped, takes
 from vaezoo.options import build, options_class, to_json
 from vaezoo.parts import Folded, NetworkDecoder, NetworkEncoder
@@ -159,7 +160,10 @@ class Parts:
         return self._classes
 
     def encoder(self, *, conditional: bool = False, head: Head | None = None) -> nn.Module:
-        """q(z|x), or q(z|x,y) if conditional: a diagonal normal, unless ``head`` makes another."""
+        """q(z|x), or q(z|x,y) if conditional: a diagonal normal, unless ``head`` makes another.
+
+        A head of another event shape than ``latent_shape`` makes a z of that shape.
+        """
         own = self._module("encoder")
         if own is not None and not isinstance(own, Wrapped):
             return own
@@ -170,15 +174,23 @@ class Parts:
         return NetworkEncoder(network, head, num_classes=classes, features=self._features())
 
     def decoder(
-        self, *, conditional: bool = False, likelihood: Component | None = None
+        self,
+        *,
+        conditional: bool = False,
+        likelihood: Component | None = None,
+        latent_shape: tuple[int, ...] | None = None,
     ) -> nn.Module:
-        """p(x|z), or p(x|z,y) if conditional. likelihood: as in ``head``."""
+        """p(x|z), or p(x|z,y) if conditional.
+
+        likelihood: as in ``head``. latent_shape: of the z that it takes, where that is not what
+        the caller chose; for models of several groups of latents.
+        """
         own = self._module("decoder")
         if own is not None and not isinstance(own, Wrapped):
             return own
         head = self.head(likelihood=likelihood)
         network, classes = self._network_of(
-            "decoder", own, self.latent_shape, head.input_shape, conditional
+            "decoder", own, latent_shape or self.latent_shape, head.input_shape, conditional
         )
         return NetworkDecoder(network, head, num_classes=classes)
 
@@ -210,6 +222,17 @@ class Parts:
             context_dim=context_dim,
             direction=direction,
         )
+        return Folded(network, event_ndim=len(input_shape))
+
+    def dense(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> Folded:
+        """A dense network from one group of latents to another, where images have no say.
+
+        The layers are those of the network ``mlp`` if the caller chose it, else its defaults.
+        """
+        chosen = self._chosen.get("network", "mlp")
+        choice = choose(NetworkSpec, chosen)
+        options = choice.options if isinstance(choice.options, MLP) else MLP()
+        network = mlp(options, input_shape=input_shape, output_shape=output_shape)
         return Folded(network, event_ndim=len(input_shape))
 
     def head(

@@ -42,6 +42,10 @@ class NoBoundError(VaezooError, TypeError):
     """A likelihood figure was asked of a model whose objective is no likelihood bound."""
 
 
+class LatentsError(VaezooError, TypeError):
+    """What has one group of latents was asked of a model with several, or with other ones."""
+
+
 class TrainingWarning(UserWarning):
     """Training went on or ended, but not as it should; the message says what to try."""
 

@@ -13,16 +13,19 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaezoo.batch import Batch
-from vaezoo.errors import DataError, NoBoundError, OptionError, did_you_mean
-from vaezoo.inference import chunks, inference, seeded
+from vaezoo.errors import DataError, LatentsError, NoBoundError, OptionError, did_you_mean
+from vaezoo.inference import CHUNK, chunks, inference, seeded
 from vaezoo.interpolation import PATHS, Mode
 from vaezoo.objectives import ELBO, Objective
 from vaezoo.parts import Borrowed, Decoder
-from vaezoo.trace import Bound, Site, Trace
+from vaezoo.trace import Bound, Site, Trace, draw
 
 if TYPE_CHECKING:
     from vaezoo.assembly import ModelConfig
     from vaezoo.data.preprocessing import Preprocessing
+
+
+DECODER = "decoder/"  # what begins the names of its state
 
 
 class VAE(nn.Module):
@@ -34,6 +37,10 @@ class VAE(nn.Module):
 
     Calling the model makes a Trace, in whatever mode it is and with gradient. All other methods
     run in eval mode without gradient, and leave the mode as it was.
+
+    A subclass overrides ``forward`` to make another Trace, with ``generate`` where p(x) is not
+    the decoder at a draw from the prior; all methods then follow. ``prepare``, ``observe`` and
+    ``after_step`` are for what is learned without gradient.
     """
 
     def __init__(
@@ -60,25 +67,53 @@ class VAE(nn.Module):
         self._objective = Borrowed(objective if objective is not None else ELBO())
 
     def forward(self, x: Tensor, y: Tensor | None = None, samples: int = 1) -> Trace:
-        """x (B, *input_shape), y (B,) -> the Trace of ``samples`` draws of z for each example."""
+        """x (B, *input_shape), y (B,) -> the Trace of ``samples`` draws of z for each example.
+
+        0 samples: the means of q stand for one draw, so that nothing is random.
+        """
         q = self.encoder(x, y)  # q(z|x,y), batch shape (B,)
-        z = q.rsample((samples,))  # (K, B, *latent)
+        z = draw(q, samples)  # (K, B, *latent)
         p = self.prior(y)  # p(z|y), batch shape () or (B,)
         px = self.decoder(z, y)  # p(x|z,y), batch shape (K, B)
-        return Trace(x, px, (Site(q, p, z),), state=self._observe(px, x), bound=self.bound)
+        return Trace(x, px, (Site(q, p, z),), bound=self.bound)
+
+    def generate(self, n: int, y: Tensor | None = None) -> Distribution:
+        """p(x|z,y) at ``n`` draws of z from the prior, with batch shape (n,). ``sample`` calls it.
+
+        A model of several groups of latents overrides it.
+        """
+        return self.decoder(self.sample_prior(n, y), y)  # type: ignore[no-any-return]
+
+    def sample_prior(self, n: int, y: Tensor | None = None) -> Tensor:
+        """``n`` draws of z from p(z|y), y (n,): (n, *latent_shape)."""
+        p = self.prior(y)
+        return p.sample((n,) if p.batch_shape == () else ())  # type: ignore[no-any-return]
 
     def prepare(self, batch: Batch, num_examples: int) -> None:
         """Once, eagerly, before the first training step. Default: nothing."""
 
-    def after_step(self, state: dict[str, Tensor]) -> None:
-        """Once after each training step, with the Trace's state."""
-        if state and isinstance(self.decoder, Decoder):
-            self.decoder.after_step(state)
+    def observe(self, trace: Trace) -> dict[str, Tensor]:
+        """What ``after_step`` must know of a training batch, detached: here, the decoder's part.
 
-    def _observe(self, px: Distribution, x: Tensor) -> dict[str, Tensor]:
-        if self.training and isinstance(self.decoder, Decoder):
-            return self.decoder.observe(px, x)
-        return {}
+        The default loss adds it to the state of the trace and of the objective's terms.
+        """
+        if not isinstance(self.decoder, Decoder):
+            return {}
+        observed = self.decoder.observe(trace.px, trace.x)
+        return {f"{DECODER}{name}": value for name, value in observed.items()}
+
+    def after_step(self, state: dict[str, Tensor]) -> None:
+        """Once after each training step, without gradient, with what it told: see ``observe``.
+
+        Default: the decoder's own ``after_step``, so a subclass calls this one, too.
+        """
+        observed = {
+            name.removeprefix(DECODER): value
+            for name, value in state.items()
+            if name.startswith(DECODER)
+        }
+        if observed and isinstance(self.decoder, Decoder):
+            self.decoder.after_step(observed)
 
     # What the model is.
 
@@ -117,12 +152,17 @@ class VAE(nn.Module):
 
     @inference
     def encode(self, x: Tensor, y: Tensor | None = None) -> Distribution:
-        """q(z|x,y) with batch shape (B,)."""
+        """q(z|x,y) with batch shape (B,). Raises LatentsError for several groups of latents."""
+        self._require_one_site("encode")
         return self.encoder(*self._checked(x, y))  # type: ignore[no-any-return]
 
     @inference
     def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
-        """p(x|z,y). z (..., *latent_shape), y matching z's last leading dimension."""
+        """p(x|z,y). z (..., *latent_shape), y matching z's last leading dimension.
+
+        Raises LatentsError for a model of several groups of latents.
+        """
+        self._require_one_site("decode")
         z, event = torch.as_tensor(z), len(self.latent_shape)
         if z.ndim <= event or tuple(z.shape[-event:]) != self.latent_shape:
             raise DataError(
@@ -134,8 +174,14 @@ class VAE(nn.Module):
 
     @inference
     def embed(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The posterior mean, flat: (B, D), deterministic."""
+        """The posterior mean, flat: (B, D), deterministic.
+
+        Of several groups of latents, one after the other: each the mean at the means of others.
+        """
         x, y = self._checked(x, y)
+        if self._sites() > 1:
+            traces = (self._at_means(*c) for c in chunks(x, y))
+            return torch.cat([torch.cat([s.z[0].flatten(1) for s in t.sites], 1) for t in traces])
         return torch.cat([self.encoder(*c).mean.flatten(1) for c in chunks(x, y)])
 
     # Pictures, and what they are made of.
@@ -144,6 +190,8 @@ class VAE(nn.Module):
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The mean of p(x|z,y) at the posterior mean: (B, *input_shape)."""
         x, y = self._checked(x, y)
+        if self._sites() > 1:
+            return torch.cat([self._at_means(*c).px.mean[0] for c in chunks(x, y)])
         return torch.cat([self.decoder(self.encoder(*c).mean, c[1]).mean for c in chunks(x, y)])
 
     @inference
@@ -152,10 +200,13 @@ class VAE(nn.Module):
         if n < 1:
             raise DataError(f"n must be at least 1, not {n}")
         y = self._labels(y, n)
+        if type(self).generate is VAE.generate:
+            self._require_one_site("sample")
+        sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
+        labels = [None] * len(sizes) if y is None else torch.split(y, CHUNK)
         with seeded(seed, self.device):
-            p = self.prior(y)
-            z = p.sample((n,) if p.batch_shape == () else ())
-        return torch.cat([self.decoder(*c).mean for c in chunks(z, y)])
+            made = zip(sizes, labels, strict=True)
+            return torch.cat([self.generate(size, label).mean for size, label in made])
 
     @inference
     def interpolate(
@@ -173,6 +224,7 @@ class VAE(nn.Module):
         or "spherical" (White 2016), which turns about the origin, where N(0, I) has its mean:
         see ``vaezoo.interpolation``. Raises OptionError for another mode.
         """
+        self._require_one_site("interpolate")
         if mode not in PATHS:
             raise OptionError(f"no interpolation {mode!r}.{did_you_mean(mode, PATHS)}")
         if len(a) != len(b):
@@ -199,6 +251,7 @@ class VAE(nn.Module):
         x (1, *input_shape), y (1,) -> (len(dims), steps, *input_shape); dims None means all.
         Those of a spatial code are counted as ``embed`` has them, flat.
         """
+        self._require_one_site("traverse")
         x, y = self._checked(x, y)
         if len(x) != 1:
             raise DataError(f"a traversal starts from one example (1, ...), not {len(x)}")
@@ -266,6 +319,36 @@ class VAE(nn.Module):
             raise NoBoundError(
                 f"{figure} is not defined for this model: what it minimises is no bound on "
                 f"log p(x)"
+            )
+
+    def _sites(self) -> int:
+        """How many groups of latents it has, as a trace of zeros shows where that is open."""
+        if type(self).forward is VAE.forward or self.input_shape is None:
+            return 1
+        x = torch.zeros(1, *self.input_shape, device=self.device, dtype=self.dtype)
+        y = None if self.num_classes is None else torch.zeros(1, device=self.device).long()
+        with seeded(0, self.device):
+            return len(self(x, y).sites)
+
+    def _at_means(self, x: Tensor, y: Tensor | None) -> Trace:
+        """The Trace in which the means of q stand for one draw."""
+        trace: Trace = self(x, y, samples=0)
+        if any(len(site.z) != 1 for site in trace.sites):
+            raise LatentsError(
+                f"the author of {type(self).__name__} must draw by vaezoo.draw(q, samples) in "
+                f"forward, so that samples=0 takes the means of q, with K = 1"
+            )
+        return trace
+
+    def _require_one_site(self, method: str) -> None:
+        if (sites := self._sites()) > 1:
+            instead = {
+                "encode": "take the sites of model(x), or embed(x)",
+                "sample": "the author of its class must override generate(n, y), too",
+            }
+            raise LatentsError(
+                f"{method} is for a model of one group of latents, and {type(self).__name__} has "
+                f"{sites}: {instead.get(method, 'use reconstruct, sample and embed')}"
             )
 
     # Inputs.

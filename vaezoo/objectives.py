@@ -30,7 +30,8 @@ class Terms:
     """What an objective makes of a Trace.
 
     loss: (B,), or () for a term of the whole batch; to be minimised. logs: figures to report,
-    reduced like the loss. state: detached tensors for the model's ``after_step``.
+    reduced like the loss (see ``figures``). state: what the objective itself has to tell the
+    model's ``after_step``, detached.
     """
 
     loss: Tensor
@@ -47,14 +48,16 @@ def reduce(value: Tensor) -> Tensor:
 class Phase:
     """One update within a training step: a loss, and the parameters that it may touch.
 
-    loss: ``(model, batch, weights) -> Terms``. every: run at every so many steps. compile:
-    whether its loss may be compiled. Raises ValueError for a phase without parameters.
+    loss: ``(model, batch, weights) -> Terms``. every: run at every so many steps. rate: times the
+    run's learning rate, for critics that need another. compile: whether its loss may be
+    compiled. Raises ValueError for a phase without parameters.
     """
 
     name: str
     loss: Callable[[VAE, Batch, Weights], Terms]
     parameters: Iterable[nn.Parameter]
     every: int = 1
+    rate: float = 1.0
     compile: bool = True
 
     def __post_init__(self) -> None:
@@ -63,6 +66,8 @@ class Phase:
             raise ValueError(f"phase {self.name!r} has no parameters to update")
         if self.every < 1:
             raise ValueError(f"phase {self.name!r}: every must be positive, not {self.every}")
+        if self.rate <= 0:
+            raise ValueError(f"phase {self.name!r}: rate must be positive, not {self.rate}")
         object.__setattr__(self, "parameters", parameters)
 
 
@@ -85,15 +90,25 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def score(self, trace: Trace, weights: Weights) -> Terms:
-        """Score a trace under the present weights, each a 0-d tensor."""
+        """Score a trace under the present weights, each a 0-d tensor.
+
+        The trace may hold another number of draws than ``samples``: ask ``len(trace.log_w)``.
+        """
 
     def weights(self, step: Tensor) -> dict[str, Tensor]:
         """All weights at a step, a 0-d integer tensor."""
         return {name: schedule(step) for name, schedule in self.schedules.items()}
 
     def loss(self, model: VAE, batch: Batch, weights: Weights) -> Terms:
-        """The default phase's loss: score a fresh trace of the batch."""
-        return self.score(model(batch.x, batch.y, self.samples), weights)
+        """The default phase's loss: score a fresh trace of the batch.
+
+        What the model and the trace have to tell ``after_step`` joins the terms' own state.
+        """
+        trace = model(batch.x, batch.y, self.samples)
+        terms = self.score(trace, weights)
+        if model.training:
+            terms.state = {**model.observe(trace), **trace.state, **terms.state}
+        return terms
 
     def phases(self, model: VAE) -> tuple[Phase, ...]:
         """Default: one phase, which updates the model and the learnable weights, no critic."""
@@ -116,6 +131,8 @@ class ELBO(Objective):
     The loss is -E_q[log p(x|z)] + beta * KL (Kingma & Welling 2014, eq. 3; with beta != 1
     Higgins et al. 2017, eq. 4). Subclasses override ``regularizer``.
 
+    beta: None leaves it out of ``weights``, for a regularizer that has no use for it.
+
     free_bits: λ, in nats; if positive, Σ_j max(λ, mean KL_j) over all latent dimensions j takes
     the KL's place in the loss, but in no figure (Kingma et al. 2016, eq. 15). The mean is the
     batch's, so it couples the batch. Raises ValueError for one that is negative; ``check`` and
@@ -124,13 +141,13 @@ class ELBO(Objective):
 
     def __init__(
         self,
-        beta: float | Schedule = 1.0,
+        beta: float | Schedule | None = 1.0,
         *,
         samples: int = 1,
         free_bits: float = 0.0,
         **weights: float | Schedule,
     ) -> None:
-        super().__init__(samples=samples, beta=beta, **weights)
+        super().__init__(samples=samples, **({} if beta is None else {"beta": beta}), **weights)
         if free_bits < 0:
             raise ValueError(f"free_bits must not be negative, but is {free_bits}")
         self.free_bits = free_bits
@@ -150,13 +167,22 @@ class ELBO(Objective):
         loss = -trace.log_px + self.regularizer(trace, weights)
         for penalty in trace.penalties.values():
             loss = loss + penalty
-        logs = {} if trace.bound == "none" else {"elbo": trace.elbo}
-        logs |= {"reconstruction": trace.log_px, "kl": trace.kl}
-        if len(trace.sites) > 1:
-            logs |= {f"kl/{site.name}": site.kl for site in trace.sites}
-        logs |= trace.penalties
-        logs = {name: reduce(value).detach() for name, value in logs.items()}
-        return Terms(loss.mean(0), logs, trace.state)
+        return Terms(loss.mean(0), figures(trace))
+
+
+def figures(trace: Trace) -> dict[str, Tensor]:
+    """What every objective can report of a trace, for ``Terms.logs``: means in nats, detached.
+
+    elbo, unless it is no bound; reconstruction; kl, of each of several sites, too; penalties.
+    """
+    values = {} if trace.bound == "none" else {"elbo": trace.elbo}
+    values["reconstruction"] = trace.log_px
+    if trace.sites:
+        values["kl"] = trace.kl
+    if len(trace.sites) > 1:
+        values |= {f"kl/{site.name}": site.kl for site in trace.sites}
+    values |= trace.penalties
+    return {name: reduce(value).detach() for name, value in values.items()}
 
 
 def floored_kl(trace: Trace, free_bits: float) -> Tensor:

@@ -93,6 +93,7 @@ class Folded(nn.Module):
 class NetworkEncoder(Encoder):
     """q(z|x,y) = head(network(features(x), one_hot(y))).
 
+    x may have any leading dimensions, as a z (K, B, ...) has: it serves between latents, too.
     features: how the network sees x, as the likelihood's head says; by default, as it is.
     """
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, TransformedDistribution
 from torch.distributions.kl import _KL_REGISTRY, register_kl
 
-__all__ = ["Bound", "Site", "Trace", "closed_form_kl", "register_kl"]
+__all__ = ["Bound", "Site", "Trace", "closed_form_kl", "draw", "register_kl"]
 
 T = TypeVar("T")
 Bound = Literal["exact", "relaxed", "none"]
@@ -116,9 +116,10 @@ class Site:
 class Trace:
     """x (B, *shape) scored by px, whose batch shape is (K, B), through the sites.
 
-    penalties: named terms (B,) that the model adds to any objective. state: detached tensors
-    for ``after_step``. bound: whether log p(x|z) - KL is a bound on log p(x) ("exact"), one on
-    a relaxation of the model ("relaxed"), or none.
+    penalties: named terms (B,) that the model adds to the loss of any ELBO. state: detached
+    tensors for the model's ``after_step``, which the default loss hands on. bound: the model's,
+    whether log p(x|z) - KL is a bound on log p(x) ("exact"), one on a relaxation of the model
+    ("relaxed"), or none.
     """
 
     def __init__(
@@ -167,8 +168,23 @@ class Trace:
         return log_w
 
 
+def draw(q: Distribution, samples: int) -> Tensor:
+    """``samples`` reparameterised draws of q: (K, B, *event). 0: its mean stands for them, K = 1.
+
+    q has batch shape (B,), or (K, B) where it depends on what was drawn before: then one draw of
+    each is taken.
+    """
+    drawn = len(q.batch_shape) > 1
+    if samples == 0:
+        return q.mean if drawn else q.mean.unsqueeze(0)
+    return q.rsample(() if drawn else (samples,))
+
+
 def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:
     """KL(q || p) by the formula registered for exactly these types, or None if there is none.
+
+    Where p is Independent, the types are those within: (Normal, Laplace) for two factorised
+    ones, and (MultivariateNormal, Normal) for a joint q, whose formula sums over dimensions.
 
     torch's own ``kl_divergence`` cannot be traced before its first eager call, and falls back to
     the formula of a parent class, which need not hold for the child.
@@ -194,4 +210,6 @@ def _kl_formula(
         q, p = q.base_dist, p.base_dist
     if type(q) is type(p) and type(q) in (Independent, TransformedDistribution):
         return None, q, p, ndims  # torch's formulas for these dispatch anew, and may refuse
+    if type(p) is Independent and len(q.event_shape) == p.reinterpreted_batch_ndims:
+        p = p.base_dist  # a joint q, such as a multivariate normal, against a factorised p
     return _KL_REGISTRY.get((type(q), type(p))), q, p, ndims

@@ -39,8 +39,7 @@ class AnnealedCapacity(vaezoo.ELBO):
     """The loss -E_q[log p(x|z)] + gamma * |KL - C(t)|, (B,) in nats (eq. 8)."""
 
     def __init__(self, gamma: float | Schedule, capacity: float | Schedule) -> None:
-        super().__init__(gamma=gamma, capacity=capacity)
-        del self.schedules["beta"]  # nothing here is weighed by it, so no record shall name it
+        super().__init__(None, gamma=gamma, capacity=capacity)
 
     def regularizer(self, trace: vaezoo.Trace, weights: Weights) -> Tensor:
         return weights["gamma"] * (trace.kl - weights["capacity"]).abs()

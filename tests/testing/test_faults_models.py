@@ -103,6 +103,34 @@ def test_a_likelihood_that_takes_pixels_for_examples(fails: Fails) -> None:
     fails("trace", "one density for a whole example", source)
 
 
+def test_a_trace_of_another_bound_than_the_model(fails: Fails) -> None:
+    source = """
+        class Model(VAE):
+            def forward(self, x, y=None, samples=1):
+                trace = super().forward(x, y, samples)
+                return Trace(x, trace.px, trace.sites)
+
+        def recipe(options: Options, parts):
+            return made(parts, Model, bound="relaxed")
+    """
+    fails("trace", "a Trace with the model's own bound, 'relaxed'", source)
+
+
+def test_several_sites_whose_forward_knows_no_means(fails: Fails) -> None:
+    source = """
+        class Model(VAE):
+            def forward(self, x, y=None, samples=1):
+                q, p = self.encoder(x, y), self.prior(y)
+                z = q.rsample((samples,))
+                sites = Site(q, p, z), Site(q, p, q.rsample((samples,)), name="other")
+                return Trace(x, self.decoder(z, y), sites)
+
+        def recipe(options: Options, parts):
+            return made(parts, Model)
+    """
+    fails("embedding", "must draw by vaezoo.draw(q, samples)", source)
+
+
 def test_an_exception_is_traced_to_the_authors_line(fails: Fails) -> None:
     error = fails("trace", "ZeroDivisionError", in_forward("samples / 0"))
     assert "samples / 0" in error.failures[0].look

@@ -105,21 +105,40 @@ SOUND = {
 
             def forward(self, x, y=None, samples=1):
                 q1 = self.encoder(x, y)
-                z1 = q1.rsample((samples,))
+                z1 = vaezoo.draw(q1, samples)
                 q2 = self.up(z1)
-                z2 = q2.rsample()
+                z2 = vaezoo.draw(q2, samples)
                 sites = Site(q1, self.down(z2), z1, name="z1"), Site(q2, self.top(), z2, name="z2")
                 return Trace(x, self.decoder(z1, y), sites)
 
-            @torch.no_grad()
-            def sample(self, n, y=None, seed=None):
-                with torch.random.fork_rng(enabled=seed is not None):
-                    if seed is not None:
-                        torch.manual_seed(seed)
-                    return self.decoder(self.down(self.top().sample((n,))).sample(), y).mean
+            def generate(self, n, y=None):
+                return self.decoder(self.down(self.top().sample((n,))).sample(), y)
 
         def recipe(options: Options, parts):
             return Ladder(parts, parts.latent_dim)
+    """,
+    "a posterior without spread, which is a bound": """
+        class Point(vaezoo.heads.PointMass):
+            def log_prob(self, value):
+                return value.new_zeros(value.shape[:-1])
+
+        class Encoder(vaezoo.Encoder):
+            def __init__(self, inner):
+                super().__init__()
+                self.inner = inner
+
+            def forward(self, x, y=None):
+                return Point(self.inner(x, y).mean, 1)
+
+        class Constant(VAE):
+            def forward(self, x, y=None, samples=1):
+                trace = super().forward(x, y, samples)
+                trace.sites[0].log_p = torch.full_like(trace.log_px, -9.0)
+                return trace
+
+        def recipe(options: Options, parts):
+            head = vaezoo.heads.PointMassHead(parts.latent_shape)
+            return Constant(Encoder(parts.encoder(head=head)), parts.decoder(), parts.prior())
     """,
     "an autoencoder, which is no bound": """
         class Code(nn.Module):

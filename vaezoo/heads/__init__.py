@@ -24,6 +24,7 @@ from vaezoo.heads.negative_binomial import (
     NegativeBinomialDistribution,
     NegativeBinomialHead,
 )
+from vaezoo.heads.point_mass import PointMass, PointMassHead
 from vaezoo.heads.zero_inflated_negative_binomial import (
     ZeroInflatedNegativeBinomial,
     ZeroInflatedNegativeBinomialDistribution,
@@ -51,6 +52,8 @@ __all__ = [
     "NegativeBinomialDistribution",
     "NegativeBinomialHead",
     "OptimalSigma",
+    "PointMass",
+    "PointMassHead",
     "PredictedSigma",
     "SharedSigma",
     "ZeroInflatedNegativeBinomial",

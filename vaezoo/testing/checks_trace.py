@@ -62,7 +62,14 @@ def _trace(subject: Subject) -> None:
         expect_shape(trace.log_w, leading, "log_w", FORWARD)
     for name, penalty in trace.penalties.items():
         expect_shape(penalty, leading[1:], f"the penalty {name!r}", FORWARD)
-    attached = [name for name, value in trace.state.items() if value.requires_grad]
+    expect(
+        trace.bound == model.bound,
+        expected=f"a Trace with the model's own bound, {model.bound!r}",
+        found=repr(trace.bound),
+        look=f"{FORWARD}: Trace(..., bound=self.bound)",
+    )
+    state = {**model.observe(trace), **trace.state}
+    attached = [name for name, value in state.items() if value.requires_grad]
     expect(
         not attached,
         expected="state that is detached",

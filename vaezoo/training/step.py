@@ -104,7 +104,7 @@ class Update:
         # A fused optimizer leaves everything as it is where found_inf is 1.
         self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
         for group in self.optimizer.param_groups:
-            group["lr"].copy_(rate)
+            group["lr"].copy_(rate * self.phase.rate)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._add(figures, norm, finite)

@@ -34,7 +34,7 @@ def validate(
     total = torch.zeros((), dtype=torch.float64, device=device)
     count = 0
     with evaluating(model), seeded(seed, device):
-        for batch in batches(source, binarization, batch_size):
+        for batch in batches(source, binarization, max(1, batch_size // model.objective.samples)):
             sums = _sums(model, batch, weights)
             names = tuple(sums)
             total = total + torch.stack([*sums.values()]).double()
@@ -48,7 +48,8 @@ def batches(source: Source, binarization: Binarization, batch_size: int) -> Iter
 
 
 def _sums(model: VAE, batch: Batch, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    trace = model(batch.x.to(model.dtype), batch.y)
+    # As many draws as in training, since the loss may depend on how many; of figures, the first.
+    trace = model(batch.x.to(model.dtype), batch.y, model.objective.samples)
     sums = {"loss": model.objective.score(trace, weights).loss.mean() * len(batch.x)}
     if trace.bound != "none":
         sums["elbo"] = trace.elbo[0].sum()
