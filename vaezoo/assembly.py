@@ -111,8 +111,9 @@ class Parts:
         owner: str,
         shared: SharedOptions,
         chosen: Mapping[str, Any],
-        offered: Mapping[str, Any],
+        offered: Mapping[str, Any] | None = None,
     ) -> None:
+        offered = offered or {}
         self._owner = owner
         self._part = owner  # what is being built
         self._shared = shared

@@ -58,7 +58,7 @@ def create(
     }
     own = build(options_class(recipe), options, name, others=[*given, *chosen])
     shared = build(SharedOptions, given, name)
-    parts = Parts(name, shared, chosen, offered or {})
+    parts = Parts(name, shared, chosen, offered)
     try:
         model = recipe(own, parts)
     except VaezooError:

@@ -70,8 +70,7 @@ class GeometricJS(vaezoo.ELBO):
     """The loss -E_q[log p(x|z)] + JS_s(q(z|x) || p(z)), (B,) in nats; figures have the KL."""
 
     def __init__(self, skew: float | Schedule) -> None:
-        super().__init__(skew=skew)
-        del self.schedules["beta"]  # nothing here is weighed by it, so no record shall name it
+        super().__init__(None, skew=skew)  # there is no beta
 
     def regularizer(self, trace: vaezoo.Trace, weights: Weights) -> Tensor:
         found = [divergence(site.q, site.p, weights["skew"]) for site in trace.sites]
