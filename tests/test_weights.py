@@ -265,7 +265,7 @@ def test_the_plugin_that_is_missing_is_named(tmp_path: Path) -> None:
         config["plugin"] = {"distribution": "vaezoo-mine", "version": "1.2"}
 
     rewrite(tmp_path, change)
-    with pytest.raises(vaezoo.CheckpointError, match=r"pip install 'vaezoo-mine'"):
+    with pytest.raises(vaezoo.CheckpointError, match=r"pip install 'vaezoo-mine==1\.2'"):
         vaezoo.load(tmp_path)
 
 

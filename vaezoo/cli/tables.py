@@ -9,8 +9,17 @@ PIPED_WIDTH = 120
 """How wide a table may be where there is no terminal; rich's own 80 would cut names off."""
 
 
-def table(rows: Iterable[Sequence[str]], header: Sequence[str] = (), *, wrap: int = -1) -> None:
-    """Print rows in columns; only column ``wrap`` (the last) breaks lines, no other is cut off."""
+def table(
+    rows: Iterable[Sequence[str]],
+    header: Sequence[str] = (),
+    *,
+    wrap: int = -1,
+    fold: Sequence[int] = (),
+) -> None:
+    """Print rows in columns; only column ``wrap`` (the last) breaks lines, no other is cut off.
+
+    fold: columns that break too, anywhere, where they leave no room for that one.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -21,7 +30,12 @@ def table(rows: Iterable[Sequence[str]], header: Sequence[str] = (), *, wrap: in
     for i in range(columns):
         wraps = i == wrap % columns
         title = header[i] if header else ""
-        made.add_column(title, no_wrap=not wraps, overflow="fold", min_width=24 if wraps else None)
+        made.add_column(
+            title,
+            no_wrap=not (wraps or i in fold),
+            overflow="fold",
+            min_width=24 if wraps else None,
+        )
     for row in rows:
         made.add_row(*map(Text, row))
     width = None if sys.stdout.isatty() else PIPED_WIDTH
