@@ -35,13 +35,13 @@ class Origin:
     version: str
 
     def __str__(self) -> str:
+        if self.distribution == UNKNOWN:
+            return "an unknown distribution"
         return f"{self.distribution} {self.version}"
 
     @property
     def command(self) -> str:
-        """What installs it, as it was."""
-        known = self.version != UNKNOWN
-        return f"pip install '{self.distribution}{f'=={self.version}' if known else ''}'"
+        return _command(self.distribution, self.version)
 
     def now(self) -> Plugin | None:
         """The plugin that brings a variant or part of that name here."""
@@ -63,6 +63,10 @@ def differences(config: Mapping[str, Any], *, patches: bool) -> str:
     patches: whether a version counts that differs behind its first two numbers.
     """
     found = {}
+    if isinstance(config.get("variant"), str):  # whose parts are vaezoo's, if not recorded apart
+        saved = _fit(VERSION, config.get("vaezoo"))
+        if _differ(saved, _installed(DISTRIBUTION) or UNKNOWN, patches=patches):
+            found[DISTRIBUTION] = _other_version(DISTRIBUTION, saved, _installed(DISTRIBUTION))
     for origin in _origins(config):
         now = origin.now()
         if now is not None and now.distribution != origin.distribution:
@@ -71,10 +75,8 @@ def differences(config: Mapping[str, Any], *, patches: bool) -> str:
                 f"that of {now.distribution} {now.version}"
             )
         elif now is not None and _differ(origin.version, now.version, patches=patches):
-            found[origin.distribution] = (
-                f"it was saved with {origin}, and {now.version} is installed ({origin.command} "
-                f"brings that back)"
-            )
+            told = _other_version(origin.distribution, origin.version, now.version)
+            found[origin.distribution] = told
     return "; ".join(found.values())
 
 
@@ -102,10 +104,22 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 def _distribution(plugin: Any) -> tuple[str, str]:
     """The recorded distribution and version, fit for a command that somebody will copy."""
     plugin = _mapping(plugin)
-    name, version = str(plugin.get("distribution")), str(plugin.get("version"))
+    return _fit(NAME, plugin.get("distribution")), _fit(VERSION, plugin.get("version"))
+
+
+def _fit(pattern: re.Pattern[str], value: Any) -> str:
+    return value if isinstance(value, str) and pattern.fullmatch(value) else UNKNOWN
+
+
+def _command(distribution: str, version: str) -> str:
+    """What installs a distribution as it was."""
+    return f"pip install '{distribution}{'' if version == UNKNOWN else f'=={version}'}'"
+
+
+def _other_version(distribution: str, saved: str, installed: str) -> str:
     return (
-        name if NAME.fullmatch(name) else UNKNOWN,
-        version if VERSION.fullmatch(version) else UNKNOWN,
+        f"it was saved with {distribution} {saved}, and {installed} is installed "
+        f"({_command(distribution, saved)} brings that back)"
     )
 
 
