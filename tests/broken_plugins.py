@@ -61,6 +61,7 @@ SOUND = [
         "import warnings\nprint('hello from the import')\nwarnings.warn('a warning')\n"
         + sound("loud").replace("    yield", "    print('hello from the hook')\n    yield"),
     ),
+    plugin("setter", "import os\nos.environ['SET_BY_IT'] = '1'\n" + sound("setter")),
     plugin(
         "needy",
         HEAD

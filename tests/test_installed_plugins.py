@@ -20,7 +20,16 @@ from plugin_projects import Done, Site, build, pip_install, run
 pytestmark = pytest.mark.slow
 
 OWN = ["ae", "annealed-vae", "beta-vae", "cvae", "sigma-vae", "vae"]
-THEIRS = ["half/vae", "loud/vae", "needy/met", "shared/vae", "slow/vae", "sound/vae", "twin-a/vae"]
+THEIRS = [
+    "half/vae",
+    "loud/vae",
+    "needy/met",
+    "setter/vae",
+    "shared/vae",
+    "slow/vae",
+    "sound/vae",
+    "twin-a/vae",
+]
 TRAIN = ["--data", "x.npy", "--steps", "2", "--batch-size", "4", "--model.latent-dim", "2"]
 
 
@@ -261,6 +270,27 @@ def test_everything_that_works_is_trained_beside_all_that_is_broken(
     assert "raises (broken)" in wrong.error
     assert buggy.code == 1
     assert "raised by the recipe of 'targets/buggy', of vaezoo-targets 1.0" in buggy.err
+
+
+def test_the_kit_reports_what_a_plugin_prints_or_changes_as_it_is_imported(site: Site) -> None:
+    found = site.report("""
+        import json, warnings
+        import vaezoo
+        from vaezoo.testing import ConformanceError, check_variant
+
+        warnings.simplefilter("ignore")
+        found = {}
+        for name in ("sound/vae", "loud/vae", "setter/vae"):
+            try:
+                check_variant(name, only=["import"])
+            except ConformanceError as error:
+                found[name] = str(error)
+        print(json.dumps(found))
+    """)
+    assert {*found} == {"loud/vae", "setter/vae"}
+    assert "vaezoo_loud prints nothing" in found["loud/vae"]
+    assert "hello from the import" in found["loud/vae"]
+    assert "changed: os.environ['SET_BY_IT']" in found["setter/vae"]
 
 
 def test_an_interrupt_during_an_import_interrupts(tmp_path: Path) -> None:

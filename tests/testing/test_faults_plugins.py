@@ -117,6 +117,15 @@ def test_a_plugin_that_changes_the_process_as_it_is_imported(
     assert "planted_vae" in error.failures[0].look
 
 
+def test_variables_that_the_kits_own_process_has_got_from_the_plugin_are_found_too(
+    fails: Fails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLANTED", "so that it is put back")
+    monkeypatch.delenv("PLANTED")
+    init = "import os; os.environ.setdefault('PLANTED', '1')"
+    fails("import", "changed: os.environ['PLANTED']", SOUND, init=init)
+
+
 def test_a_plugin_whose_hook_changes_the_process(fails: Fails) -> None:
     init = """
         import random, sys

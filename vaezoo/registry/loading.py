@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import reprlib
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from importlib import metadata
 from typing import Any
 
@@ -18,6 +18,8 @@ from vaezoo.registry.requirements import vaezoo_asked_for
 from vaezoo.registry.specs import SPECS, Spec
 
 HOOK = "vaezoo_specs"
+SET_BY_PLUGINS: dict[str, str | None] = {}
+"""Environment variables that the code of plugins has set, each with its value before."""
 
 
 def check(entry: metadata.EntryPoint, distribution: str, vaezoo: str) -> None:
@@ -43,19 +45,31 @@ def load(entry: metadata.EntryPoint, distribution: str) -> tuple[Spec, ...]:
     """
     requires = tuple((entry.dist.requires if entry.dist else None) or ())
     try:
-        with printing_to_stderr():
+        with plugin_code():
             plugin = entry.load()
     except (Exception, SystemExit) as error:
         advice = remedy(error, distribution, module=entry.module, requires=requires)
         reason = f"importing {entry.value!r} failed with {described(error)}"
         raise BrokenPluginError(reason, advice) from error
-    with printing_to_stderr():
+    with plugin_code():
         return specs_of(plugin, entry.value)
 
 
-def printing_to_stderr() -> AbstractContextManager[Any]:
-    """Where the code of plugins runs: its ``print`` must not get into what is piped or parsed."""
-    return contextlib.redirect_stdout(sys.stderr)
+@contextlib.contextmanager
+def plugin_code() -> Iterator[None]:
+    """Where the code of plugins runs.
+
+    Its ``print`` must not get into what is piped or parsed. Which environment variables it sets is
+    remembered, since every process that is started from here inherits them.
+    """
+    before = dict(os.environ)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        for name in before.keys() | os.environ.keys():
+            if os.environ.get(name) != before.get(name):
+                SET_BY_PLUGINS.setdefault(name, before.get(name))
 
 
 def specs_of(plugin: Any, name: str) -> tuple[Spec, ...]:

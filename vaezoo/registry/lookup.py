@@ -17,7 +17,7 @@ from vaezoo.errors import (
 from vaezoo.registry import requirements
 from vaezoo.registry.discovery import Plugin, discover
 from vaezoo.registry.faults import described, remedy
-from vaezoo.registry.loading import printing_to_stderr
+from vaezoo.registry.loading import plugin_code
 from vaezoo.registry.requirements import required_by
 from vaezoo.registry.specs import Spec, VariantSpec
 
@@ -97,7 +97,7 @@ def recipe(spec: Spec) -> Callable[..., Any]:
     from vaezoo.options import options_class, options_of  # here: listing needs none of it
 
     try:
-        with printing_to_stderr():
+        with plugin_code():
             loaded = spec.load()
             options_of(options_class(loaded))
     except (Exception, SystemExit) as error:

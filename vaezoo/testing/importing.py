@@ -16,6 +16,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Mapping
@@ -62,6 +63,7 @@ def changed(before: Mapping[str, Any]) -> list[str]:
 def main(module: str) -> None:
     import vaezoo.registry  # noqa: F401  (whatever it does is not the plugin's)
 
+    os.chdir(tempfile.gettempdir())  # the kit's own process may be where the plugin went
     before = process_state()
     sys.stderr.write(f"{SAYS}\n")
     hook = getattr(importlib.import_module(module), "vaezoo_specs", None)
