@@ -32,7 +32,7 @@ def make_model() -> MakeModel:
     def make(name: str, device: str = "cpu", **options: Any) -> vaezoo.VAE:
         torch.manual_seed(0)
         try:
-            model = vaezoo.create(name, **(options or SIZES), offered_classes=CLASSES)
+            model = vaezoo.create(name, **(options or SIZES), offered={"num_classes": CLASSES})
         except vaezoo.MissingRequirementError as error:
             pytest.skip(str(error))
         return model.to(device)

@@ -30,7 +30,7 @@ def test_network_prior_and_variant(network: str, prior: str, variant: str, code:
         input_shape=(1, 12, 20),
         network={"name": network, **NARROW.get(network, {})},
         prior=prior,
-        offered_classes=3,
+        offered={"num_classes": 3},
         **CODES[code],
     )
     x, y = torch.rand(4, 1, 12, 20), torch.tensor([2, 0, 1, 2])

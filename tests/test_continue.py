@@ -24,6 +24,7 @@ from training_helpers import (
 
 import vaezoo
 from vaezoo.training.config import TrainingConfig, as_recorded
+from vaezoo.training.continuing import longer
 from vaezoo.training.overrides import overrides
 from vaezoo.training.run_folder import RunFolder
 
@@ -35,6 +36,31 @@ def values(model: vaezoo.VAE) -> list[torch.Tensor]:
 def config(run: Path) -> dict[str, Any]:
     read: dict[str, Any] = json.loads((run / "config.json").read_text())
     return read
+
+
+def test_a_run_from_before_an_option_was_there_goes_on(tmp_path: Path) -> None:
+    train(small(), tmp_path)
+    path = tmp_path / "config.json"
+    old = config(tmp_path)
+    new = {**old, "data": {**old["data"], "options": {**old["data"]["options"], "new": None}}}
+    assert not longer(old, new, "run")
+    new["data"]["options"]["new"] = 3
+    with pytest.raises(vaezoo.RunError, match=r"data\.options\.new was None and now is 3"):
+        longer(old, new, str(path))
+
+
+def test_long_values_and_many_differences_are_cut_short_in_the_error(tmp_path: Path) -> None:
+    train(small(), tmp_path)
+    old = config(tmp_path)
+    new = {**old, "data": {**old["data"], "name": "x" * 500, "a": 1, "b": 2, "zz": 3}}
+    with pytest.raises(vaezoo.RunError) as caught:
+        longer(old, new, "run")
+    message = str(caught.value)
+    assert message.startswith("run cannot be resumed with another config: data.a was None")
+    assert "data.b was None and now is 2" in message
+    assert f"now is '{'x' * 59} ..." in message
+    assert "x" * 60 not in message
+    assert "zz" not in message
 
 
 # More steps.

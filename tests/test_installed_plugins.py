@@ -191,7 +191,7 @@ warnings.simplefilter("ignore", vaezoo.PluginWarning)
 found = {}
 for name in vaezoo.list_variants():
     try:
-        made = vaezoo.create(name, offered_classes=3)
+        made = vaezoo.create(name, offered={"num_classes": 3})
         found[name] = "VAE" if isinstance(made, vaezoo.VAE) else str(made)
     except Exception as error:
         notes = " ".join(getattr(error, "__notes__", ()))

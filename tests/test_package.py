@@ -125,7 +125,7 @@ for module in (vaezoo, vaezoo_plugins):
     assert Path(module.__file__).is_relative_to(sys.argv[1]), module.__file__
 warnings.simplefilter("error")
 for name in vaezoo.list_variants():
-    vaezoo.create(name, offered_classes=3)
+    vaezoo.create(name, offered={"num_classes": 3})
 model = vaezoo.create("beta-vae", input_shape=(1, 5, 6), latent_dim=2)
 history = vaezoo.fit(model, torch.rand(40, 1, 5, 6), steps=2, batch_size=8, progress=False)
 assert history.last()["step"] == 2

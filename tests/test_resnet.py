@@ -71,10 +71,10 @@ def test_a_size_that_halving_does_not_reach_is_refused_with_those_that_it_does()
 
 
 def test_flat_codes_are_made_where_at_least_four_pixels_remain() -> None:
-    assert resolutions((1, 28, 28), (16,)) == [(28, 28), (14, 14), (7, 7), (4, 4)]
-    assert resolutions((1, 256, 256), (16,))[-1] == (4, 4)
-    assert resolutions((1, 7, 50), (16,))[-1] == (4, 25)
-    assert resolutions((1, 3, 50), (16,)) == [(3, 50)]
+    assert resolutions((28, 28), (16,)) == [(28, 28), (14, 14), (7, 7), (4, 4)]
+    assert resolutions((256, 256), (16,))[-1] == (4, 4)
+    assert resolutions((7, 50), (16,))[-1] == (4, 25)
+    assert resolutions((3, 50), (16,)) == [(3, 50)]
 
 
 def test_the_default_is_small_even_for_large_images() -> None:
@@ -207,3 +207,29 @@ def test_it_keeps_the_rules_of_the_kit_with_a_spatial_code_and_a_mixture() -> No
 def test_it_compiles_in_one_graph_with_a_spatial_code_and_a_mixture() -> None:
     only = ["import", "compile"]
     assert vaezoo.testing.check_variant("cvae", only=only, **WHOLE).passed == only
+
+
+@pytest.mark.parametrize("code", [(6,), (3, 3, 4)])
+def test_patches_are_read_and_written_at_once_also_beyond_the_image(code: tuple[int, ...]) -> None:
+    options = ResNet(channels=(8, 12), patch=3)
+    image = (2, 16, 20)  # 6 by 7 patches, then 3 by 4
+    down = noisy(resnet(options, input_shape=image, output_shape=code, direction="down"))
+    up = noisy(resnet(options, input_shape=code, output_shape=image, direction="up"))
+    x = torch.rand(2, *image, requires_grad=True)
+    z = down(x)
+    assert z.shape == (2, *code)
+    z.square().sum().backward()
+    assert (x.grad != 0).all()  # every pixel counts
+    decoded = up(torch.randn(2, *code))
+    assert decoded.shape == x.shape
+    assert decoded.std() > 0
+    assert sum(isinstance(m, ResidualBlock) for m in down.modules()) == (
+        2 if len(code) == 3 else 1
+    )
+    with pytest.raises(vaezoo.OptionError, match="from 6x7 on"):
+        resnet(options, input_shape=image, output_shape=(3, 8, 10), direction="down")
+
+
+def test_patches_hold_at_least_a_pixel() -> None:
+    with pytest.raises(vaezoo.OptionError, match="patch must be at least 1 pixel, not 0"):
+        ResNet(patch=0)

@@ -45,7 +45,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
     assert same(weights(resumed), weights(whole))
 
     def figures(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        clocks = ("images_per_second", "seconds", "seconds_left")
+        clocks = ("examples_per_second", "seconds", "seconds_left")
         return [{k: v for k, v in r.items() if k not in clocks} for r in records]
 
     assert figures(history.records) == figures(expected.records)

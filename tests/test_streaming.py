@@ -412,3 +412,18 @@ def test_the_first_examples_are_what_pictures_and_checks_look_at() -> None:
     assert as_data(Lines(200)).description["splits"]["train"]["size"] is None
     with pytest.raises(vaezoo.OptionError, match="size of a stream must be at least 1"):
         Stream(Lines(), size=0)
+
+
+@pytest.mark.parametrize("first", [torch.float32, torch.float64])
+@pytest.mark.parametrize("later", [torch.float64, torch.float16, torch.float32, torch.bool])
+def test_any_precision_becomes_float32_whichever_batch_it_comes_in(
+    first: torch.dtype, later: torch.dtype
+) -> None:
+    a, b = torch.rand(4, 3), torch.rand(4, 3).round()
+    stream = Stream([a.to(first), b.to(later)])
+    parts = [part.x for part in stream.parts(0, 0)]
+    assert [part.dtype for part in parts] == [torch.float32] * 2
+    assert torch.equal(parts[0], a)
+    assert torch.equal(parts[1], b)
+    with pytest.raises(vaezoo.DataError, match="uint8"):
+        [*Stream([a.to(first)] * 16 + [b.byte()]).parts(0, 0)]

@@ -22,7 +22,7 @@ from training_helpers import (
 import vaezoo
 from vaezoo.data import TensorSource, TrainingBatches
 from vaezoo.data.splits import Data
-from vaezoo.training.config import TrainingConfig, resolve
+from vaezoo.training.config import TrainingConfig, resolve, resolve_device
 from vaezoo.training.validation import validate
 
 
@@ -263,6 +263,40 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message
     with pytest.raises(vaezoo.OptionError) as caught:
         vaezoo.fit(small(), images(), steps=2, progress=False, **{"batch_size": 8, **options})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("cudaa", "cuda"), ("gpu", "cuda"), ("cpuu", "cpu"), ("Auto", "auto")]
+)
+def test_an_unknown_device_is_answered_with_the_nearest(name: str, meant: str) -> None:
+    with pytest.raises(vaezoo.OptionError, match=rf"unknown device .*Did you mean '{meant}'"):
+        resolve_device(name)
+
+
+@pytest.mark.parametrize(("name", "count"), [("cuda", 0), ("cuda:0", 0), ("cuda:2", 2)])
+def test_a_gpu_that_is_not_there_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, count: int
+) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise RuntimeError("Found no NVIDIA driver on your system. Please check ...\nand more")
+
+    monkeypatch.setattr(torch, "zeros", none)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    with pytest.raises(vaezoo.OptionError) as caught:
+        resolve_device(name)
+    found = "cuda:0, cuda:1" if count else "no CUDA GPU"
+    assert str(caught.value) == (
+        f"device '{name}' cannot be used: torch finds {found} on this machine; 'auto' takes what "
+        f"there is, 'cpu' is always there"
+    )
+
+
+@pytest.mark.parametrize(("variant", "who"), [("vae", "model's prior"), ("cvae", "the model is")])
+def test_what_is_conditioned_on_labels_is_named(variant: str, who: str) -> None:
+    options = {"vae": {"prior": "class-normal"}, "cvae": {}}[variant]
+    model = vaezoo.create(variant, input_shape=SHAPE, latent_dim=2, num_classes=3, **options)
+    with pytest.raises(vaezoo.DataError, match=rf"{who}.*conditioned on labels, but"):
+        vaezoo.fit(model, images(), steps=1, **QUICK)
 
 
 def test_data_of_ones_own_splits_is_used_as_it_is() -> None:

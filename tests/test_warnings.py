@@ -57,6 +57,15 @@ def test_a_healthy_model_is_not_warned_of() -> None:
     assert told(model_of([1, 1, -1], [0.3, 0.3, 0.3])) == []
 
 
+def test_of_many_dimensions_a_few_may_be_inactive(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of([1, 0, -1], [0.3, 1.0, 0.3])
+    assert told(model)
+    monkeypatch.setattr(diagnosis, "MANY", D)
+    assert told(model)  # a third is not a few
+    monkeypatch.setattr(diagnosis, "SPARE", 0.4)
+    assert not told(model)
+
+
 def test_collapse_is_told_with_what_to_try() -> None:
     (warning,) = told(model_of([0, 0, 0.01], [1, 1, 1]))
     assert warning.startswith("the posterior has collapsed: its KL is ")
@@ -78,8 +87,8 @@ def test_the_use_of_latents_is_the_kl_and_the_variance_of_the_means() -> None:
     (use,) = latent_use(model, TensorSource(data), "none")
     q = model.encode(data)
     expected = ((q.mean**2 + q.variance - 1) / 2 - q.stddev.log()).sum(1).mean()
-    assert use.kl == pytest.approx(expected.item(), rel=1e-5)
-    assert (use.dims, use.inactive) == (3, [0, 2])
+    assert use.kl.sum().item() == pytest.approx(expected.item(), rel=1e-5)
+    assert (use.size, use.inactive) == (3, [0, 2])
     assert q.mean.var(0)[1] > 0.5
 
 
@@ -146,7 +155,7 @@ def test_a_posterior_that_follows_its_class_prior_is_inactive() -> None:
     source = TensorSource(images(80), torch.arange(80) % 3)
     assert model.encode(source.x, source.y).mean.var(0).min() > 0.1
     (use,) = latent_use(model, source, "none")
-    assert use.kl == pytest.approx(0, abs=1e-6)
+    assert use.kl.sum().item() == pytest.approx(0, abs=1e-6)
     assert use.inactive == [0, 1, 2]
 
 
@@ -169,7 +178,7 @@ def test_discrete_latents_have_no_dimensions_to_be_dead() -> None:
 
     model = Discrete(Codes(), model_of([1, 1, 1], [1, 1, 1]).decoder, Uniform())
     (use,) = latent_use(model, TensorSource(images(8)), "none")
-    assert (use.dims, use.inactive) == (None, [])
+    assert (use.active, use.inactive) == (None, [])
 
 
 def test_skipped_steps_are_counted_over_the_whole_run() -> None:

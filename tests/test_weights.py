@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 import vaezoo
-from vaezoo import files
+from vaezoo import files, weights
+from vaezoo.data import ImagePreprocessing
 
 WEIGHTS = "model.safetensors"
 
@@ -432,3 +433,44 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path, place: int) -> None:
     file.write_bytes(data)
     with pytest.raises(vaezoo.CheckpointError, match="is damaged"):
         vaezoo.load(file)
+
+
+def test_the_names_of_the_classes_are_saved_with_the_model(tmp_path: Path) -> None:
+    model = make("cvae", num_classes=3)
+    assert model.classes == ()
+    vaezoo.save(model, tmp_path / "unnamed")
+    assert vaezoo.load(tmp_path / "unnamed").classes == ()
+    assert "classes" not in json.loads((tmp_path / "unnamed" / "config.json").read_text())
+    x, y = torch.rand(12, 2, 6, 5), torch.arange(12) % 3
+    source = vaezoo.data.TensorSource(x, y)
+    data = vaezoo.data.named_splits("own", {"train": (source, "all")}, classes=("a", "b", "c"))
+    vaezoo.fit(model, data, steps=1, batch_size=4, progress=False)
+    vaezoo.save(model, tmp_path / "named")
+    assert vaezoo.load(tmp_path / "named").classes == ("a", "b", "c")
+
+
+def test_a_model_without_labels_has_no_names_for_them(tmp_path: Path) -> None:
+    model, source = make(), vaezoo.data.TensorSource(torch.rand(8, 2, 6, 5), torch.arange(8) % 2)
+    data = vaezoo.data.named_splits("own", {"train": (source, "all")}, classes=("a", "b"))
+    vaezoo.fit(model, data, steps=1, batch_size=4, progress=False)
+    assert model.classes == ()
+
+
+def test_a_file_from_before_the_names_were_recorded_has_those_of_its_folders(
+    tmp_path: Path,
+) -> None:
+    model = make("cvae", num_classes=2, input_shape=(1, 6, 5))
+    model.preprocessing = ImagePreprocessing(image_size=(6, 5), mode="grey", classes=("a", "b"))
+    vaezoo.save(model, tmp_path / "model")
+    assert vaezoo.load(tmp_path / "model").classes == ("a", "b")
+
+
+@pytest.mark.parametrize("classes", ["abc", {"a": 1}, [1, 2, 3]])
+def test_damaged_names_are_a_checkpoint_error(tmp_path: Path, classes: Any) -> None:
+    model = make("cvae", num_classes=3)
+    config = {**weights.config_of(make("cvae", num_classes=3)), "classes": classes}
+    tensors = {k: v.contiguous() for k, v in model.state_dict().items()}
+    path = tmp_path / "model.safetensors"
+    safetensors.torch.save_file(tensors, path, {"vaezoo": json.dumps(config)})
+    with pytest.raises(vaezoo.CheckpointError, match="damaged at classes"):
+        vaezoo.load(path)

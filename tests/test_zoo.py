@@ -177,3 +177,29 @@ def test_a_conditional_prior_starts_as_the_standard_one_and_is_learned() -> None
 def test_a_mistyped_shared_option_gets_its_nearest_match() -> None:
     with pytest.raises(vaezoo.OptionError, match="Did you mean 'latent_dim'"):
         vaezoo.create("vae", latentdim=3)
+
+
+def test_what_is_offered_comes_after_the_choices_and_the_variants_own_and_may_be_left_aside() -> (
+    None
+):
+    offered = {"latent_shape": (2, 8, 8), "network": "resnet", "likelihood": "laplace"}
+    shape = (1, 32, 32)
+    model = vaezoo.create("vae", input_shape=shape, offered={**offered, "num_classes": 3})
+    assert model.config.shared == {"input_shape": [1, 32, 32], "latent_shape": [2, 8, 8]}
+    assert model.config.parts["network"]["name"] == "resnet"
+    assert model.config.parts["likelihood"]["name"] == "laplace"
+    chosen = vaezoo.create(
+        "vae",
+        input_shape=shape,
+        latent_dim=3,
+        network="mlp",
+        likelihood="bernoulli",
+        offered=offered,
+    )
+    assert chosen.config.shared["latent_dim"] == 3
+    assert chosen.config.parts["network"]["name"] == "mlp"
+    assert chosen.config.parts["likelihood"]["name"] == "bernoulli"
+    own = vaezoo.create("sigma-vae", input_shape=shape, offered=offered)
+    assert own.config.parts["likelihood"]["name"] == "gaussian"
+    with pytest.raises(vaezoo.OptionError, match="Did you mean 'network'"):
+        vaezoo.create("vae", offered={"networks": "mlp"})

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from vaezoo.errors import OptionError, VaezooError
+from vaezoo.errors import OptionError, VaezooError, did_you_mean
 from vaezoo.heads import Head, PredictedSigma
 from vaezoo.networks.layers import Direction
 from vaezoo.networks.own import Wrapped, takes
@@ -32,6 +32,8 @@ MADE: dict[type[Spec], tuple[type[Any], str]] = {
 """What the recipes of a kind must return, and how it is called."""
 
 LATENT_DIM = 16  # unless the caller chose it, or a shape
+OFFERS = ("num_classes", "latent_dim", "latent_shape", "network", "likelihood")
+"""What a caller can give as a default, rather than as a choice that must be used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +116,7 @@ class Parts:
     """What a recipe builds a model from: the caller's choices, or the defaults.
 
     Whatever the caller chose must be used by the recipe; ``create`` refuses what is left over.
+    What the caller merely offers comes before the defaults here, and after the variant's own.
     """
 
     def __init__(
@@ -121,11 +124,17 @@ class Parts:
         owner: str,
         shared: SharedOptions,
         chosen: Mapping[str, Any],
-        offered_classes: int | None = None,
+        offered: Mapping[str, Any],
     ) -> None:
         self._owner = owner
+        self._part = owner  # what is being built
         self._shared = shared
-        self._classes = offered_classes if shared.num_classes is None else shared.num_classes
+        if unknown := sorted(offered.keys() - set(OFFERS)):
+            raise OptionError(
+                f"{unknown[0]!r} cannot be offered.{did_you_mean(unknown[0], OFFERS)}"
+            )
+        self._offered = {name: value for name, value in offered.items() if value is not None}
+        self._classes = shared.num_classes or self._offered.get("num_classes")
         self._chosen = {name: value for name, value in chosen.items() if value is not None}
         self._used: dict[str, Any] = {}
         self.plugins: dict[str, dict[str, str]] = {}
@@ -140,10 +149,12 @@ class Parts:
     @property
     def latent_shape(self) -> tuple[int, ...]:
         """The shape of one z: (latent_dim,) unless the caller chose another."""
-        if (shape := self._shared.latent_shape) is not None:
+        shape, dim = self._shared.latent_shape, self._shared.latent_dim
+        if shape is None and dim is None:
+            shape, dim = self._offered.get("latent_shape"), self._offered.get("latent_dim")
+        if shape is not None:
             self._numbers["latent_shape"] = list(shape)
-            return shape
-        dim = self._shared.latent_dim
+            return tuple(shape)
         self._numbers["latent_dim"] = LATENT_DIM if dim is None else dim
         return (self._numbers["latent_dim"],)
 
@@ -157,7 +168,7 @@ class Parts:
         """How many labels there are. Raises OptionError unless the caller said so."""
         if self._classes is None:
             raise OptionError(
-                f"{self._owner} is conditioned on labels: it needs data that have them, and "
+                f"{self._part} is conditioned on labels: it needs data that have them, and "
                 f"num_classes, how many there are"
             )
         self._numbers["num_classes"] = self._classes
@@ -192,7 +203,11 @@ class Parts:
         if isinstance(self._chosen.get("prior"), nn.Module):
             self._used["prior"] = None
             return self._chosen["prior"]  # type: ignore[no-any-return]
-        return self._component("prior", PriorSpec, default)(self)  # type: ignore[no-any-return]
+        choice = self._component("prior", PriorSpec, default)
+        self._part = f"the prior {choice.spec.name!r}"
+        made = choice(self)
+        self._part = self._owner
+        return made  # type: ignore[no-any-return]
 
     def network(
         self,
@@ -204,7 +219,7 @@ class Parts:
     ) -> Folded:
         """A network of the chosen kind, over any leading dimensions."""
         image = self.input_shape if len(self.input_shape) == 3 else (0, 0, 0)
-        default = "conv" if min(image[1:]) >= 32 else "mlp"
+        default = self._offered.get("network", "conv" if min(image[1:]) >= 32 else "mlp")
         network = self._component("network", NetworkSpec, default)(
             input_shape=input_shape,
             output_shape=output_shape,
@@ -225,8 +240,9 @@ class Parts:
         return choice(event_shape or self.input_shape)  # type: ignore[no-any-return]
 
     @property
-    def _default_likelihood(self) -> str:
-        return "bernoulli" if len(self.input_shape) == 3 else "gaussian"
+    def _default_likelihood(self) -> Component:
+        images = len(self.input_shape) == 3
+        return self._offered.get("likelihood", "bernoulli" if images else "gaussian")
 
     def _features(self) -> Callable[[Tensor], Tensor]:
         """How the likelihood would have an encoder see x."""

@@ -32,7 +32,7 @@ def check_source(model: VAE, source: Source, what: str) -> None:
         if head is not None:
             head.check(batch.x)
         if model.num_classes is not None:
-            _check_labels(model.num_classes, batch.y, what)
+            _check_labels(model, model.num_classes, batch.y, what)
         if source.rendered:
             break
 
@@ -90,10 +90,12 @@ def check_model(model: VAE, data: Data) -> None:
     model.objective.check(trace)
 
 
-def _check_labels(num_classes: int, y: torch.Tensor | None, what: str) -> None:
+def _check_labels(model: VAE, num_classes: int, y: torch.Tensor | None, what: str) -> None:
     if y is None:
+        others = any(getattr(p, "num_classes", None) for p in (model.encoder, model.decoder))
+        part = "the model" if others else f"the model's prior ({type(model.prior).__name__})"
         raise DataError(
-            f"the model is conditioned on labels, but {what} have none: pass (x, y) with int64 "
+            f"{part} is conditioned on labels, but {what} have none: pass (x, y) with int64 "
             f"labels in 0..{num_classes - 1}"
         )
     low, high = int(y.min()), int(y.max())

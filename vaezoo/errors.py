@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 
@@ -55,10 +55,13 @@ class DataWarning(UserWarning):
     """Some of the data were left out, or have changed; the message says which, and why."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The tail of an error about an unknown name: the nearest match, then what exists."""
+def did_you_mean(name: str, known: Iterable[str], listed: Mapping[str, str] | None = None) -> str:
+    """The tail of an error about an unknown name: the nearest match, then what exists.
+
+    listed: what to write for a name in the list, if not itself.
+    """
     known = sorted(known)
     close = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    listing = ", ".join(known) if known else "none"
+    listing = ", ".join((listed or {}).get(name, name) for name in known) or "none"
     return f"{hint} Available: {listing}."

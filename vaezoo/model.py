@@ -55,6 +55,8 @@ class VAE(nn.Module):
         self.origin: str | None = None  # the file that it was loaded from
         self.preprocessing: Preprocessing | None = None
         """How files become what the model takes, if it was trained on files."""
+        self.classes: tuple[str, ...] = ()
+        """What the labels 0, 1, ... that it is conditioned on are called, if that is known."""
         self._objective = Borrowed(objective if objective is not None else ELBO())
 
     def forward(self, x: Tensor, y: Tensor | None = None, samples: int = 1) -> Trace:

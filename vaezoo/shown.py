@@ -17,6 +17,7 @@ from vaezoo.data.binarize import binarize
 from vaezoo.data.preprocessing import TablePreprocessing
 from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
+from vaezoo.words import counted
 
 MEASURED = 5_000
 """Examples, at most, whose codes are drawn and whose KL is measured."""
@@ -49,7 +50,7 @@ class Shown:
     def measured_on(self) -> str:
         """The examples of ``index``, for captions."""
         n, whole = len(self.index), len(self.source)
-        count = f"{n:,} of {whole:,} examples" if n < whole else f"{n:,} examples"
+        count = f"{n:,} of {whole:,} examples" if n < whole else counted(n, "example")
         return f"{count}, {self.of}"
 
     @property

@@ -75,6 +75,8 @@ def config_of(model: VAE) -> dict[str, Any]:
     config = model.config
     if model.preprocessing is not None:
         head["preprocessing"] = preprocessing_to_json(model.preprocessing)
+    if model.classes:
+        head["classes"] = [*model.classes]
     if config is None:
         return {**head, "variant": None}
     return {
@@ -116,13 +118,16 @@ def load(path: str | Path, device: str | torch.device = "cpu", into: VAE | None 
             f"{file} is damaged, or was changed by something else: its tensors are not those that "
             f"were saved"
         )
-    preprocessing = _preprocessing(config, file)
+    preprocessing, classes = _preprocessing(config, file), _classes(config, file)
     if told := provenance.warning(config):
         warnings.warn(f"{file}: {told}", PluginWarning, stacklevel=2)
     model.to(device)
     model.load_state_dict(tensors)
     model.prepared, model.origin = True, str(file)
     model.preprocessing = preprocessing
+    # Files from before they were recorded may have them in the preprocessing.
+    classes = classes or getattr(preprocessing, "classes", ())
+    model.classes = classes if len(classes) == model.num_classes else ()
     return model.eval()
 
 
@@ -238,6 +243,14 @@ def _preprocessing(config: Mapping[str, Any], file: Path) -> Preprocessing | Non
         return None if recorded is None else preprocessing_from_json(recorded)
     except OptionError as error:
         raise CheckpointError(f"{file}: the config is damaged: {error}") from error
+
+
+def _classes(config: Mapping[str, Any], file: Path) -> tuple[str, ...]:
+    """The names of the classes, if the config records them."""
+    names = config.get("classes", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CheckpointError(f"{file}: the config is damaged at classes")
+    return tuple(names)
 
 
 def _likely_cause(config: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,14 +28,15 @@ def create(
     prior: Component | nn.Module | None = None,
     encoder: nn.Module | None = None,
     decoder: nn.Module | None = None,
-    offered_classes: int | None = None,
+    offered: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> VAE:
     """A new model of the variant ``name``, freshly initialised from torch's global generator.
 
     The keyword arguments are those of ``SharedOptions``, ready-made modules for encoder and
-    decoder, and the variant's own options, which ``describe(name)`` lists. offered_classes: taken
-    as num_classes by a model that is conditioned on labels, and by others left aside.
+    decoder, and the variant's own options, which ``describe(name)`` lists. offered: defaults for
+    what the caller leaves open (num_classes, latent_dim or latent_shape, network, likelihood),
+    taken where the variant has use for them and none of its own, and else left aside.
 
     Raises UnknownVariantError; OptionError for an unknown, mistyped or unused option;
     UnknownComponentError; MissingRequirementError if the variant needs another package.
@@ -56,7 +58,7 @@ def create(
     }
     own = build(options_class(recipe), options, name, others=[*given, *chosen])
     shared = build(SharedOptions, given, name)
-    parts = Parts(name, shared, chosen, offered_classes)
+    parts = Parts(name, shared, chosen, offered or {})
     try:
         model = recipe(own, parts)
     except VaezooError:

@@ -265,3 +265,41 @@ def test_no_contact_sheet_is_put_among_the_images(vaezoo, tmp_path, monkeypatch)
     assert len([*folder.iterdir()]) == 4
     assert vaezoo("data", ".", "--out", tmp_path / "sheet.png").code == 0
     assert (tmp_path / "sheet.png").exists()
+
+
+@pytest.mark.parametrize("said", ["--data.header yes", "--data.header True", "--data.header"])
+def test_a_header_of_numbers_is_said_as_people_say_it(vaezoo, tmp_path, said):
+    (tmp_path / "t.csv").write_text("2019,2020,2021\n" + "1,4,9\n2,5,7\n" * 10)
+    assert "\n2019 " in vaezoo("data", "t.csv", *said.split()).out
+    assert "\n2019 " not in vaezoo("data", "t.csv", "--data.no-header").out
+
+
+def test_a_run_keeps_what_was_said_of_the_header(vaezoo, tmp_path):
+    (tmp_path / "t.csv").write_text("2019,2020,2021\n" + "1,4,9\n2,5,7\n" * 10)
+    line = ["train", "vae", "--data", "t.csv", "--set", "data.header=true", "steps=1"]
+    assert vaezoo(*line, "--batch-size", 4).code == 0
+    config = json.loads(Path("runs/vae-t/config.json").read_text())
+    assert config["model"]["preprocessing"]["columns"] == ["2019", "2020", "2021"]
+    assert vaezoo("train", "--resume", "--out", "runs/vae-t", "--steps", 2).code == 0
+
+
+def test_another_word_for_a_header_is_refused(vaezoo, tmp_path):
+    (tmp_path / "t.csv").write_text("1,2\n3,4\n")
+    assert (
+        "header must be auto, yes or no, not 'maybe'"
+        in vaezoo("data", "t.csv", "--data.header", "maybe").error
+    )
+
+
+def test_decimals_after_a_comma_come_back_so(vaezoo, tmp_path):
+    rows = "\n".join(f"{i},5;{i * i},25" for i in range(40))
+    (tmp_path / "t.csv").write_text(f"a;b\n{rows}\n")
+    assert "(--data.decimal ,)" in vaezoo("data", "t.csv").error
+    small = ["--steps", "2", "--batch-size", "4", "--model.latent-dim", "2"]
+    line = ["train", "vae", "--data", "t.csv", "--data.decimal", ",", *small]
+    assert vaezoo(*line).code == 0
+    assert vaezoo("sample", "runs/vae-t", "--n", 3, "--out", "s.csv").code == 0
+    header, *made = Path("s.csv").read_text().splitlines()
+    assert header == "a;b"
+    assert all("." not in row and row.count(";") == 1 for row in made)
+    assert vaezoo("score", "runs/vae-t", "s.csv", "--samples", 2).code == 0

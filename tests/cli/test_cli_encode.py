@@ -48,7 +48,10 @@ def own(tmp_path_factory):
         made = zoo.data.as_data({**data, "path": str(data["path"])})
         shape = {"latent_dim": 4} if name != "spatial" else {"latent_shape": (2, 2, 3)}
         model = zoo.create(
-            variant, input_shape=made.input_shape, offered_classes=made.num_classes, **shape
+            variant,
+            input_shape=made.input_shape,
+            offered={"num_classes": made.num_classes},
+            **shape,
         )
         zoo.fit(model, made, steps=2, batch_size=4, progress=False)
         zoo.save(model, root / "models" / name)

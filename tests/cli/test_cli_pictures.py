@@ -130,7 +130,7 @@ def test_vectors_have_charts(vaezoo):
         f"{name}.png" for name in names
     ]
     assert vaezoo("pictures", "runs/vae-tiny-rows").code == 0
-    assert "Cannot draw" in vaezoo("interpolate", "runs/vae-tiny-rows").error
+    assert "draws images" in vaezoo("interpolate", "runs/vae-tiny-rows").error
 
 
 def test_a_run_is_logged_for_tensorboard_if_asked(vaezoo, tmp_path):

@@ -134,6 +134,51 @@ def test_captions_say_what_is_seen(vaezoo, trained, monkeypatch, line):
     assert any(words.endswith(what[line]) for words in said)
 
 
+@pytest.mark.parametrize("bare", [True, False])
+def test_a_class_is_said_by_name_or_number(vaezoo, trained, tmp_path, bare):
+    path = tmp_path / "model"
+    shutil.copytree(trained["cvae"] / "model" if bare else trained["cvae"], path)
+    sheets = [vaezoo("sample", path, "--label", label, "--out", "a.png") for label in "2cC"]
+    assert [sheet.code for sheet in sheets] == [0, 0, 0]
+    assert "takes no labels" in vaezoo("sample", trained["vae"], "--label", "c").error
+    error = vaezoo("sample", path, "--label", "cc").error
+    assert error == (
+        "--label: no class 'cc'. Did you mean 'c'? Available: a, b, c. Or say its number, 0..2."
+    )
+    for label, names in ((1, ["00000.png"]), ("b", ["00000.png"])):
+        assert vaezoo("sample", path, "--label", label, "--n", 1, "--out", f"of-{label}").code == 0
+        assert sorted(p.name for p in Path(f"of-{label}/b").iterdir()) == names
+    assert Path("of-1/b/00000.png").read_bytes() == Path("of-b/b/00000.png").read_bytes()
+
+
+def test_a_name_goes_before_a_number_where_both_are_classes(vaezoo, trained, tmp_path):
+    model = zoo.load(trained["cvae"])
+    model.classes = ("1", "2", "7")
+    zoo.save(model, tmp_path / "model")
+    for label, folder in ((1, "1"), (7, "7"), (0, "1")):
+        assert vaezoo(
+            "sample", tmp_path / "model", "--label", label, "--n", 1, "--out", f"s{label}"
+        )
+        assert [p.name for p in Path(f"s{label}").iterdir()] == [folder]
+
+
+def test_a_model_of_unnamed_classes_takes_numbers(vaezoo, tmp_path):
+    model = zoo.create("cvae", input_shape=(1, 8, 8), latent_dim=2, num_classes=3)
+    zoo.save(model, tmp_path / "model")
+    assert vaezoo("sample", tmp_path / "model", "--label", 2, "--out", "a.png").code == 0
+    error = vaezoo("sample", tmp_path / "model", "--label", "coat").error
+    assert error == "--label must lie in 0..2, not coat"
+
+
+def test_samples_of_a_model_without_a_bound_are_called_what_they_are(vaezoo, tmp_path):
+    model = zoo.create("ae", input_shape=(1, 8, 8), latent_dim=2)
+    zoo.save(model, tmp_path / "ae")
+    result = vaezoo("sample", tmp_path / "ae", "--out", "a.png")
+    assert (result.code, result.out) == (0, "a.png\n")
+    assert "no samples of a fitted prior" in result.err
+    assert "no likelihood bound fits to the codes" in result.err
+
+
 def test_sample_draws_one_class_if_told_so(vaezoo, trained):
     out = vaezoo("sample", trained["cvae"], "--label", 2, "--n", 5).out
     assert out == f"{trained['cvae'] / 'samples' / 'samples-of-2.png'}\n"
@@ -195,5 +240,45 @@ def test_a_run_on_data_without_a_name_asks_for_data(vaezoo, tmp_path):
 def test_vectors_have_no_pictures(vaezoo):
     line = "train vae --data tiny-rows --steps 2 --batch-size 8 --model.latent-dim 2"
     assert vaezoo(*line.split()).code == 0
-    for command in ("sample", "reconstruct", "traverse"):
-        assert "Cannot draw" in vaezoo(command, "runs/vae-tiny-rows").error
+    for command in ("traverse", "interpolate", "reconstruct"):
+        error = vaezoo(command, "runs/vae-tiny-rows").error
+        assert f"{command} draws images, and this model makes rows of 5 numbers: write" in error
+    assert "--out samples.csv" in vaezoo("sample", "runs/vae-tiny-rows", "--out", "a.png").error
+
+
+def test_samples_of_a_table_are_rows_of_a_file(vaezoo):
+    rows = "\n".join(f"{i},{i * i}" for i in range(40))
+    Path("t.csv").write_text(f"a,b c\n{rows}\n")
+    line = "train vae --data t.csv --steps 2 --batch-size 8 --model.latent-dim 2"
+    assert vaezoo(*line.split()).code == 0
+    assert vaezoo("sample", "runs/vae-t").out == "runs/vae-t/samples/samples.csv\n"
+    assert "is there already" in vaezoo("sample", "runs/vae-t").error
+    assert vaezoo("sample", "runs/vae-t", "--overwrite", "-n", 2000).code == 0
+    header, *made = Path("runs/vae-t/samples/samples.csv").read_text().splitlines()
+    assert header == "a,b c"
+    assert len(made) == 2000
+    assert 300 < sum(float(row.split(",")[1]) for row in made) / 2000 < 700  # in its own units
+    assert vaezoo("sample", "runs/vae-t/model", "--out", "s.csv", "-n", 100).out == "s.csv\n"
+    assert len(Path("s.csv").read_text().splitlines()) == 101
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("train beta-vae --data tiny --out {run} --model.beta -3", "beta must not be negative"),
+        ("train vae --data tiny --out {run} --device cudaa", "Did you mean 'cuda'?"),
+        ("train vae --data tiny --out {run} --steps 3 --lr-warmup-steps 4", "more than the 3"),
+        ("train vae --data tiny --out {run} --model.latent-dim 0", "latent_dim must be positive"),
+        ("encode {run} --out there.csv --batch-size 0", "--batch-size must be"),
+        ("encode {run} --out there.csv --data no-such", "no-such"),
+        ("decode {run} z.npy --out there.csv --seed -1", "--seed must"),
+        ("score {run} --out there.csv --samples 0", "--samples must be"),
+        ("reconstruct {run} --out there.csv --batch-size 0", "--batch-size must be"),
+        ("sample {run} --out there.csv --n 0", "--n must be"),
+    ],
+)
+def test_wrong_options_are_told_before_what_is_there_already(vaezoo, trained, line, hint):
+    Path("there.csv").write_text("there\n")
+    argv = line.format(run=trained["vae"]).split()
+    assert hint in vaezoo(*argv).error
+    assert Path("there.csv").read_text() == "there\n"

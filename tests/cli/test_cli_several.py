@@ -137,13 +137,15 @@ def test_runs_that_were_trained_otherwise_are_not_compared(vaezoo):
 
 def test_on_the_default_data_all_get_the_sizes_of_the_preset():
     for name in ("ae", "beta-vae"):
-        plan = make_plan([name], compared=True)
+        plan = make_plan([name])
         assert plan.training.steps == defaults.TRAINING["steps"]
-        assert plan.options["latent_dim"] == defaults.SIZES["latent_dim"]
-        assert plan.options["network"]["patch"] == defaults.SIZES["network"]["patch"]
+        config = plan.model().config
+        assert config.shared["latent_dim"] == defaults.SIZES["latent_dim"]
+        assert config.parts["network"]["patch"] == defaults.SIZES["network"]["patch"]
     assert plan.options["beta"] == defaults.MODEL["beta"]
-    assert make_plan(["ae", "--model.latent-dim", "7"], compared=True).options["latent_dim"] == 7
-    assert make_plan(["ae"]).options["latent_dim"] is None
+    config = make_plan(["ae", "--model.latent-dim", "7"]).model().config
+    assert config.shared["latent_dim"] == 7
+    assert config.parts["network"]["patch"] == defaults.SIZES["network"]["patch"]
 
 
 def test_help_is_that_of_the_first(vaezoo):

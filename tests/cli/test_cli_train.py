@@ -13,12 +13,15 @@ from pathlib import Path
 import pytest
 import torch
 from cli_helpers import SMALL, process
+from PIL import Image
 
 import vaezoo as zoo
 from vaezoo.cli import defaults
+from vaezoo.cli.overrides import expanded
 from vaezoo.cli.plan import make_plan
 
 DAMAGED = '{"model": {}, "data": {}, "training": {}}'
+VARIANTS = zoo.list_variants()
 TINY = ["--data", "tiny", *SMALL]
 
 
@@ -259,3 +262,76 @@ def test_ctrl_c_saves_and_tells_how_to_go_on(vaezoo, tmp_path):
     assert vaezoo("train", *line[1:-1], out.parent / "whole").code == 0
     a, b = (zoo.load(folder).state_dict() for folder in (out, out.parent / "whole"))
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def photos(folder, count=12, size=48, mode="RGB"):
+    folder.mkdir()
+    for i in range(count):
+        Image.effect_noise((size, size), 50).convert(mode).save(folder / f"{i}.png")
+    return folder
+
+
+def made(*argv):
+    """The config of the model that a line asks for."""
+    return make_plan([str(argument) for argument in argv]).model().config
+
+
+def test_few_images_get_a_spatial_code_unless_a_code_or_network_is_said(tmp_path, monkeypatch):
+    line = ["vae", "--data", photos(tmp_path / "photos"), "--image-size", "64"]
+    config = made(*line)
+    assert config.shared == {"input_shape": [3, 64, 64], "latent_shape": [8, 16, 16]}
+    assert config.parts["network"]["name"] == "resnet"
+    assert config.parts["likelihood"]["sigma"] == "optimal"
+    for said in (
+        ["--model.latent-dim", 5],
+        ["--model.network", "conv"],
+        ["--set", "model.latent_dim=5"],
+    ):
+        config = made(*expanded([*map(str, line + said)]))
+        assert "latent_shape" not in config.shared
+        assert config.parts["network"]["name"] == "conv"
+        assert config.parts["likelihood"]["name"] == "gaussian"
+    assert (
+        made(*line, "--model.likelihood", "bernoulli").parts["likelihood"]["name"] == "bernoulli"
+    )
+    assert made(*line, "--model.likelihood", "bernoulli").shared["latent_shape"] == [8, 16, 16]
+    monkeypatch.setattr(defaults, "FEW", 5)
+    assert made(*line).shared["latent_dim"] == 16
+
+
+@pytest.mark.parametrize(
+    ("size", "patch", "code"), [(32, 1, 16), (50, 2, 13), (128, 4, 16), (256, 8, 16)]
+)
+def test_the_spatial_code_suits_the_size_of_the_images(tmp_path, size, patch, code):
+    config = made("vae", "--data", photos(tmp_path / "photos"), "--image-size", size)
+    assert config.shared["latent_shape"] == [8, code, code]
+    assert config.parts["network"]["patch"] == patch
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_takes_what_few_images_are_offered(tmp_path, name):
+    folder = photos(tmp_path / "photos")
+    for i in range(2):
+        (folder / str(i)).mkdir()
+        photos(folder / str(i) / "x")
+    assert made(name, "--data", folder).parts["network"]["name"] == "resnet"
+
+
+def test_a_person_is_told_of_the_spatial_code_and_a_resumed_run_keeps_it(vaezoo, tmp_path):
+    folder = photos(tmp_path / "photos", size=32)
+    line = ["train", "vae", "--data", folder, "--out", "run", "--batch-size", 4]
+    result = vaezoo(*line, "--steps", 2)
+    assert "few images: a spatial code of 8x16x16" in result.err
+    assert "--model.latent-dim 16" in result.err
+    assert vaezoo("train", "--resume", "--out", "run", "--steps", 4).code == 0
+    assert config("run")["model"]["shared"]["latent_shape"] == [8, 16, 16]
+    assert (
+        "few images" not in vaezoo(*line, "--overwrite", "--steps", 2, "--model.latent-dim", 3).err
+    )
+
+
+def test_on_the_default_data_any_variant_is_offered_the_sizes_of_the_preset():
+    for name in VARIANTS:
+        if name != "cvae":  # sprites have no labels
+            assert made(name).parts["network"]["patch"] == defaults.SIZES["network"]["patch"]
+    assert "patch" not in made("vae", "--model.network", "mlp").parts["network"]

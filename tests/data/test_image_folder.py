@@ -137,7 +137,7 @@ def test_corrupt_files_are_skipped_if_asked_and_counted(tmp_path: Path, size: in
 
 def test_a_folder_of_nothing_but_corrupt_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match=r"none of 1 images can be read; the first is a\.jpg"):
+    with pytest.raises(DataError, match=r"none of 1 image can be read; the first is a\.jpg"):
         read(tmp_path, corrupt="skip")
 
 

@@ -39,7 +39,7 @@ def trained(data: Any, variant: str = "vae", **options: Any) -> vaezoo.VAE:
         variant,
         input_shape=made.input_shape,
         latent_dim=2,
-        offered_classes=made.num_classes,
+        offered={"num_classes": made.num_classes},
         **options,
     )
     vaezoo.fit(model, made, **QUICK)
@@ -61,6 +61,26 @@ def test_the_preprocessing_is_saved_with_the_weights(tmp_path: Path) -> None:
     assert config["preprocessing"]["columns"] == ["a", "b", "c"]
     vaezoo.save(model, tmp_path / "alone.safetensors")
     assert vaezoo.load(tmp_path / "alone.safetensors").preprocessing == model.preprocessing
+
+
+def test_other_files_have_the_decimals_of_the_first(tmp_path: Path) -> None:
+    point = table(tmp_path / "a.csv")
+    comma = tmp_path / "b.csv"
+    comma.write_text(point.read_text().replace(",", ";").replace(".", ","))
+    options = {"decimal": ",", "validation": 0, "test": 0}
+    model = saved(trained({"path": str(comma), **options}), tmp_path / "model")
+    x = torch.from_numpy(np.loadtxt(point, delimiter=",", skiprows=1))
+    assert torch.allclose(read_for(model, comma).x, model.preprocessing.standardize(x))
+    comma.write_text(point.read_text().replace(",", ";"))
+    with pytest.raises(vaezoo.DataError, match="decimals follow a comma"):
+        read_for(model, comma)
+
+
+def test_a_table_saved_before_decimals_were_asked_for_still_loads(tmp_path: Path) -> None:
+    from vaezoo.data.preprocessing import preprocessing_from_json
+
+    old = {"name": "standardize", "columns": ["a"], "mean": [0.0], "std": [1.0]}
+    assert preprocessing_from_json(old).decimal is None
 
 
 def test_a_model_of_other_data_has_none(tmp_path: Path) -> None:

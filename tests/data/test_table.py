@@ -117,7 +117,7 @@ def test_a_file_without_a_header_has_numbered_columns(tmp_path: Path) -> None:
 
 def test_whether_there_is_a_header_can_be_said(tmp_path: Path) -> None:
     path = file(tmp_path, text(header="2019,2020,2021"))
-    with pytest.warns(vaezoo.DataWarning, match=r"2019, 2020, 2021.*--data\.header True"):
+    with pytest.warns(vaezoo.DataWarning, match=r"2019, 2020, 2021.*--data\.header yes"):
         assert len(plain(path)) == N + 1
     data = read(path, header=True, validation=0, test=0)
     assert (len(data.train), how(data).columns) == (N, ("2019", "2020", "2021"))
@@ -126,8 +126,72 @@ def test_whether_there_is_a_header_can_be_said(tmp_path: Path) -> None:
 def test_a_header_of_words_and_numbers_is_recognised_as_the_fault(tmp_path: Path) -> None:
     path = file(tmp_path, text(header="id,2019,2020"))
     for corrupt in ("refuse", "skip"):  # it is never skipped as a bad row
-        with pytest.raises(vaezoo.DataError, match=r"line 1.*'id'.*--data\.header True"):
+        with pytest.raises(vaezoo.DataError, match=r"line 1.*'id'.*--data\.header yes"):
             read(path, corrupt=corrupt)
+
+
+def test_a_column_of_words_may_be_named_as_the_labels(tmp_path: Path) -> None:
+    path = file(tmp_path, "a,kind\n1,cat\n2,dog\n3,cat\n")
+    with pytest.raises(
+        vaezoo.DataError,
+        match=r"column 'kind' holds 'cat'.* name it as label \(--data\.label\) if it holds",
+    ):
+        read(path)
+    assert read(path, label="kind", validation=0, test=0).classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize("yes", [True, "yes", "True", "true", "on", "1"])
+@pytest.mark.parametrize("no", [False, "no", "False", "false", "off", "0"])
+def test_a_header_is_said_in_any_of_the_usual_words(tmp_path: Path, yes: Any, no: Any) -> None:
+    path = file(tmp_path, text(header="2019,2020,2021"))
+    assert how(read(path, header=yes)).header is True
+    data = read(path, header=no)
+    assert how(data).header is False
+    assert data.description["options"]["header"] is False  # however it was said
+
+
+def test_whether_there_is_a_header_is_found_out_unless_said(tmp_path: Path) -> None:
+    path = file(tmp_path, text())
+    assert all(how(read(path, header=auto)).header for auto in (None, "auto", "Auto"))
+    with pytest.raises(vaezoo.OptionError, match="header must be auto, yes or no, not 'maybe'"):
+        read(path, header="maybe")
+
+
+def comma(header: str | None = "a;b", separator: str = ";") -> str:
+    """Two columns of three rows, with decimals after a comma."""
+    lines = [separator.join(row) for row in (("1,5", "-2,75"), ("3", "4,25e1"), (" 0,5", "1"))]
+    return "\n".join([*([header] if header else []), *lines]) + "\n"
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+@pytest.mark.parametrize("header", [True, False])
+def test_decimals_may_follow_a_comma(tmp_path: Path, header: bool, separator: str) -> None:
+    path = file(tmp_path, comma(separator.join("ab") if header else None, separator))
+    assert plain(path, decimal=",").tolist() == [[1.5, -2.75], [3, 42.5], [0.5, 1]]
+    one = file(tmp_path, "1,5\n2\n", "one.csv")
+    assert plain(one, decimal=",").tolist() == [[1.5], [2]]
+    quoted = file(tmp_path, '"1,5","2,5"\n"3,5","4"\n', "quoted.csv")
+    assert plain(quoted, decimal=",", delimiter=",").tolist() == [[1.5, 2.5], [3.5, 4]]
+
+
+@pytest.mark.parametrize("header", ["a;b", None])
+def test_decimals_after_a_comma_are_recognised_as_the_fault(
+    tmp_path: Path, header: str | None
+) -> None:
+    path = file(tmp_path, comma(header))
+    line = 2  # without a header the first line is taken for one: it holds no number
+    with pytest.raises(
+        vaezoo.DataError, match=rf"line {line}, column .* decimal=',' \(--data\.decimal ,\)"
+    ):
+        read(path)
+
+
+def test_a_point_is_no_decimal_where_these_follow_a_comma(tmp_path: Path) -> None:
+    path = file(tmp_path, "a;b\n1,5;2\n1.234;3\n")
+    with pytest.raises(
+        vaezoo.DataError, match=r"line 3, column 'a' holds '1\.234', .* follow a comma"
+    ):
+        read(path, decimal=",")
 
 
 def test_a_byte_order_mark_quotes_blank_lines_and_spaces_do_no_harm(tmp_path: Path) -> None:
@@ -182,8 +246,8 @@ GOOD = "a,b\n1,2\n3,4\n"
         (GOOD + "nan,6\n", "line 4, column 'a' holds 'nan'"),
         (GOOD + "5,inf\n", "line 4, column 'b' holds 'inf'"),
         (GOOD + "5,1e999\n", "line 4, column 'b' holds '1e999'"),
-        (GOOD + "\n5,6,7\n", "line 5 has 3 cells, where there are 2 columns"),
-        (GOOD + "5\n", "line 4 has 1 cells"),
+        (GOOD + "\n5,6,7\n", "line 5 has 3 cells, and the file 2 columns"),
+        (GOOD + "5\n", "line 4 has 1 cell"),
         ("", "is empty"),
         ("a,b\n", "holds no rows of numbers"),
         ("a,a\n1,2\n", "two columns are called 'a'"),

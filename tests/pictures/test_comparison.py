@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from picture_helpers import writings
 from test_figures import Fake, cells, flat
 
 from vaezoo.errors import DataError
@@ -47,6 +48,16 @@ def test_labels_go_to_the_models_that_take_them():
     comparison({"a": Asks(), "b": Asks(num_classes=2)}, flat(torch.tensor([1, 2])), y)
     assert asked[None] is None
     assert asked[2] is y
+
+
+def test_the_models_without_a_bound_are_named(monkeypatch):
+    said = writings(monkeypatch)
+    x = flat(torch.arange(20))
+    comparison({"plain": Fake(), "bare": Fake(bound="none")}, x)
+    assert "which no likelihood bound fits to the codes of bare" in " ".join(said)
+    said.clear()
+    comparison({"plain": Fake(), "other": Fake()}, x)
+    assert "fits" not in " ".join(said)
 
 
 def test_what_is_no_image_is_refused():

@@ -19,7 +19,8 @@ GREY_OF = 1 / 255  # One step of a byte: images of one value can be told apart e
 class Fake:
     """A model whose images are of one value each, which says what they are."""
 
-    def __init__(self, num_classes=None, latent_dim=5):
+    def __init__(self, num_classes=None, latent_dim=5, bound="exact"):
+        self.bound = bound
         self.num_classes = num_classes
         self.latent_dim = latent_dim
         self.asked = {}
@@ -160,6 +161,17 @@ def test_captions_say_what_images_are(monkeypatch):
     assert drawn["caption"].endswith("the mean of p(x|z); mnist, test split")
     class_samples(Fake(num_classes=2))
     assert "means of p(x|z) at draws of z from the prior" in drawn["caption"]
+
+
+def test_random_codes_of_a_model_without_a_bound_are_not_called_samples(monkeypatch):
+    drawn = captions(monkeypatch)
+    for draw, classes in ((samples, None), (samples, 3), (class_samples, 3)):
+        draw(Fake(num_classes=classes, bound="none"))
+        assert drawn["caption"].startswith("Decoded random codes: ")
+        assert "a prior that no likelihood bound fits to the codes" in drawn["caption"]
+        draw(Fake(num_classes=classes))
+        assert drawn["caption"].startswith("Samples: ")
+        assert "fits" not in drawn["caption"]
 
 
 def test_class_samples_have_a_row_for_each_class(monkeypatch):

@@ -20,6 +20,12 @@ from vaezoo.options import REQUIRED, Option, convert, type_name
 
 T = TypeVar("T")
 QUIET = tyro.conf.arg(help_behavior_hint="")  # the help says what the default means
+HowMany = Annotated[
+    int | None,
+    tyro.conf.DisallowNone,
+    tyro.conf.arg(help_behavior_hint="", aliases=("-n",)),
+]
+"""Of the flag ``--n``, None unless it is given."""
 Unset = Annotated[T | None, tyro.conf.DisallowNone, QUIET]
 """Of a flag that is None unless it is given."""
 ModelPath = Annotated[
@@ -117,7 +123,8 @@ def flags(cls: type[Any], prefix: str = "--") -> dict[str, Any]:
         if dataclasses.is_dataclass(kind) and isinstance(kind, type):
             found |= flags(kind, f"{prefix}{flag}.")
             continue
-        found[prefix + flag] = kind
+        aliases = [alias for extra in extras for alias in getattr(extra, "aliases", None) or ()]
+        found |= dict.fromkeys([prefix + flag, *aliases], kind)
         if kind is bool:
             found[f"{prefix}no-{flag}"] = kind
     return found

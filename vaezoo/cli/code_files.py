@@ -23,6 +23,7 @@ from vaezoo.data.array_files import open_arrays
 from vaezoo.data.convert import as_tensor
 from vaezoo.data.csv_file import layout, read_cells
 from vaezoo.errors import DataError
+from vaezoo.words import counted
 
 ENDINGS = (*ARRAYS, CSV)
 NAME, LABEL = "name", "y"
@@ -93,11 +94,13 @@ def read_codes(path: Path, latent: tuple[int, ...]) -> Codes:
     bad = torch.nonzero(~z.flatten(1).isfinite().all(1))
     if len(bad):
         raise DataError(
-            f"{path}: {len(bad)} of {len(z)} codes hold NaN or infinity, the first at index "
-            f"{int(bad[0])}"
+            f"{path}: {len(bad)} of {counted(len(z), 'code')} hold NaN or infinity, the first "
+            f"at index {int(bad[0])}"
         )
     if codes.y is not None and codes.y.shape != (len(z),):
-        raise DataError(f"{path} holds {len(z)} codes, but labels of shape {tuple(codes.y.shape)}")
+        raise DataError(
+            f"{path} holds {counted(len(z), 'code')}, but labels of shape {tuple(codes.y.shape)}"
+        )
     names = codes.names if len(codes.names) == len(z) else ()
     return Codes(z=z.reshape(len(z), *latent), y=codes.y, names=names)
 

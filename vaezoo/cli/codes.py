@@ -17,8 +17,8 @@ from vaezoo.cli.examples import (
     batch_size,
     check_asked,
     check_batch_size,
-    check_label,
     find_examples,
+    label_of,
 )
 from vaezoo.cli.made import Made, check_made, write_made
 from vaezoo.cli.outputs import ARRAYS, CSV, check_output
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vaezoo.cli.code_files import CodeRows
+    from vaezoo.cli.saved import Saved
     from vaezoo.model import VAE
 
 
@@ -54,8 +55,9 @@ class Decode(Batched):
     out: Unset[Path] = None
     """A folder for PNG files, named after the examples; or a file: .csv for rows, in the units of
     the training file; .safetensors, .npz or .npy for anything."""
-    label: Unset[int] = None
-    """Of a model with labels: decode all codes as this class. Default: the file's labels."""
+    label: Unset[str] = None
+    """Of a model with labels: decode all codes as this class, a name or a number from 0. Default:
+    the file's labels."""
     draw: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Draw from p(x|z), instead of taking its mean."""
     seed: int = 0
@@ -66,10 +68,10 @@ def encode(argv: Sequence[str]) -> None:
     """``vaezoo encode``."""
     about = "Write the codes of examples, the means of q(z|x), to a file."
     asked = parse(Encode, argv, "encode", about)
+    check_asked(asked)
     out = check_output(
         asked.out, "encode", (*ARRAYS, CSV), folder=False, overwrite=asked.overwrite
     )
-    check_asked(asked)
     from vaezoo.cli.code_files import write_codes
     from vaezoo.cli.reading import shown_reading
     from vaezoo.cli.saved import open_saved
@@ -86,9 +88,9 @@ def decode(argv: Sequence[str]) -> None:
     """``vaezoo decode``."""
     about = "Write what codes stand for, the means of p(x|z), to files."
     asked = parse(Decode, argv, "decode", about)
-    out = check_made(asked.out, "decode", sheet=False, overwrite=asked.overwrite)
     check_batch_size(asked)
     check_seed(asked.seed)
+    out = check_made(asked.out, "decode", sheet=False, overwrite=asked.overwrite)
     if asked.path and not asked.codes:
         raise UsageError("decode: say which codes, as in `vaezoo decode RUN z.safetensors`")
     from vaezoo.cli.code_files import read_codes
@@ -96,9 +98,10 @@ def decode(argv: Sequence[str]) -> None:
     from vaezoo.cli.saved import open_saved
     from vaezoo.inference import seeded
 
-    model = open_saved(asked.path, asked.device, "decode").model
+    saved = open_saved(asked.path, asked.device, "decode")
+    model = saved.model
     codes = read_codes(Path(asked.codes).expanduser(), model.latent_shape)
-    y = _labels(model, asked, codes.y)
+    y = _labels(saved, asked, codes.y)
     batches = _decoded(model, codes.z, y, batch_size(model, asked), draw=asked.draw)
     with shown_reading(), seeded(asked.seed, model.device):
         write_made(out, model, batches, codes.names, len(codes.z))
@@ -117,11 +120,11 @@ def _encoded(examples: Examples) -> Iterator[CodeRows]:
         yield CodeRows(q.mean, stddev, batch.y)
 
 
-def _labels(model: VAE, asked: Decode, y: Tensor | None) -> Tensor | int | None:
+def _labels(saved: Saved, asked: Decode, y: Tensor | None) -> Tensor | int | None:
     """Those that the model takes: one for all codes, or of the file."""
+    model = saved.model
     if asked.label is not None:
-        check_label(model, asked.label, asked.path)
-        return asked.label
+        return label_of(saved, asked.label)
     if model.num_classes is None:
         return None
     if y is None:

@@ -15,15 +15,19 @@ from vaezoo.registry.specs import DatasetSpec
 PREFIX = "--data."
 SHORT = {"--image-size": "--data.image-size"}
 """What may be written without the prefix."""
+SWITCHES = {"--data.header": "yes", "--data.no-header": "no"}
+"""What may be said like a switch, without a value."""
 FIELD = "data_options"
 
 
 def expanded(argv: Sequence[str]) -> list[str]:
     """The line with each short flag in full."""
-    found = []
-    for token in argv:
-        name, equals, value = token.partition("=")
-        found.append(SHORT.get(flag_name(name), name) + equals + value)
+    found: list[str] = []
+    for first, *rest in filter(None, groups(argv)):
+        if not rest and first in SWITCHES:
+            first = f"--data.header={SWITCHES[first]}"
+        name, equals, value = first.partition("=")
+        found += [SHORT.get(flag_name(name), name) + equals + value, *rest]
     return found
 
 

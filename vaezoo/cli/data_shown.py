@@ -20,6 +20,7 @@ from vaezoo.data import Data, as_data
 from vaezoo.data.summary import summary
 from vaezoo.pictures import check_png, contact_sheet, save_png
 from vaezoo.pictures.contact import few_of_each
+from vaezoo.words import counted
 
 COMMAND = "data"
 SIDE = 10  # images in a row of the contact sheet
@@ -96,13 +97,13 @@ def _print(found: Mapping[str, Any]) -> None:
         *((name, str(value)) for name, value in found["options"].items() if name == "path"),
         ("shape", f"{shape} {found['dtype']}{scale}"),
         *(
-            (name, f"{split['size']:,} examples: {split['rule']}")
+            (name, f"{counted(split['size'], 'example')}: {split['rule']}")
             for name, split in found["splits"].items()
         ),
         (
             "values",
             f"{values['min']:.4g} to {values['max']:.4g}, mean {values['mean']:.4g}, of "
-            f"{looked:,} training examples",
+            f"{counted(looked, 'training example')}",
         ),
         ("labels", _labels(found)),
         (
@@ -121,7 +122,9 @@ def _labels(found: Mapping[str, Any]) -> str:
         return "none"
     sizes = {name: split["size"] for name, split in found["splits"].items()}
     some = [f"{n:,} of {name}" for name, n in found["looked_at"].items() if n < sizes[name]]
-    return f"{found['num_classes']} classes" + (f", counted in {', '.join(some)}" if some else "")
+    return counted(found["num_classes"], "class") + (
+        f", counted in {', '.join(some)}" if some else ""
+    )
 
 
 def _print_rows(rows: Sequence[Mapping[str, Any]], header: Sequence[str]) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaezoo.cli.arguments import ModelPath, Unset, parse
-from vaezoo.cli.examples import Batched, batch_size, check_batch_size, check_label
+from vaezoo.cli.arguments import HowMany, ModelPath, Unset, parse
+from vaezoo.cli.examples import Batched, batch_size, check_batch_size, label_of
 from vaezoo.cli.made import Made, check_made, is_sheet, write_made
 from vaezoo.cli.tables import line
-from vaezoo.cli.usage import UsageError, check_seed
-from vaezoo.errors import VaezooError
+from vaezoo.cli.usage import UsageError, check_seed, tell
+from vaezoo.errors import DataError
 from vaezoo.registry.paths import chosen_dataset
+from vaezoo.words import counted
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 N = 64
 PER_CLASS = 10
+THROUGH_CODES = (
+    "write codes with `vaezoo encode RUN --out z.csv`, change them, and see what they stand for "
+    "with `vaezoo decode RUN z.csv --out rows.csv`"
+)
 MOST = 1000
 """More images than this make a sheet that nobody can look at."""
 
@@ -48,11 +52,12 @@ class Sample(Drawing, Batched):
     out: Unset[Path] = None
     """A .png file: one sheet. A folder (any name without an ending): each sample a PNG file. A
     file of rows (.csv), in the units of the training file, or of arrays (.safetensors, .npz,
-    .npy). Default: a sheet, among the run's samples; of a model alone, here."""
-    n: Unset[int] = None
+    .npy). Default: a sheet, or of a table samples.csv, among the run's samples; of a model alone,
+    here."""
+    n: HowMany = None
     """How many. Default: 64; of a model with labels, so many of each class, and 10."""
-    label: Unset[int] = None
-    """Of a model with labels: this class only."""
+    label: Unset[str] = None
+    """Of a model with labels: this class only, a name or a number from 0."""
     seed: int = 0
     """Of the draws from the prior."""
 
@@ -87,28 +92,36 @@ def sample(argv: Sequence[str]) -> None:
     asked = parse(Sample, argv, "sample", "Draw samples from a trained model's prior.")
     check_seed(asked.seed)
     check_batch_size(asked)
-    if is_sheet(asked.out):
-        check_count("--n", asked.n)
-    elif asked.n is not None and asked.n < 1:
+    if asked.n is not None and asked.n < 1:
         raise UsageError(f"--n must be at least 1, not {asked.n}")
-    else:
+    if not is_sheet(asked.out):
         check_made(asked.out, "sample", sheet=True, overwrite=asked.overwrite)
+    elif asked.out is not None:  # else it depends on the model what is made
+        check_count("--n", asked.n)
     from vaezoo import pictures
 
     saved = open_model(asked, "sample")
     model, classes = saved.model, saved.model.num_classes
-    if asked.label is not None:
-        check_label(model, asked.label, asked.path)
-    if asked.out is not None and not is_sheet(asked.out):
-        _write_samples(saved, asked, asked.out)
+    label = None if asked.label is None else label_of(saved, asked.label)
+    if model.bound == "none":
+        tell(f"these are no samples of a fitted prior. {pictures.drawn(model)}")
+    out = asked.out
+    if out is None and len(model.input_shape or ()) == 1:
+        out = check_made(
+            saved.picture("samples.csv"), "sample", sheet=False, overwrite=asked.overwrite
+        )
+    if out is not None and not is_sheet(out):
+        _write_samples(saved, asked, out, label)
         return
+    check_images_of(saved, "sample", "write them to a file, as in --out samples.csv")
+    check_count("--n", asked.n)
     name = "samples.png"
-    if asked.label is not None:
-        name = f"samples-of-{asked.label}.png"
-        image = _samples_of(saved, asked.label, asked.n or N, asked.seed)
+    if label is not None:
+        name = f"samples-of-{label}.png"
+        image = _samples_of(saved, label, asked.n or N, asked.seed)
     elif classes is not None:
         image = pictures.class_samples(
-            model, per_class=asked.n or PER_CLASS, classes=_class_names(saved), seed=asked.seed
+            model, per_class=asked.n or PER_CLASS, classes=saved.classes, seed=asked.seed
         )
     else:
         image = pictures.samples(model, asked.n or N, seed=asked.seed)
@@ -120,16 +133,11 @@ def traverse(argv: Sequence[str]) -> None:
     about = "Draw what moving one latent dimension at a time does to an example."
     asked = parse(Traverse, argv, "traverse", about)
     check_count("--steps", asked.steps)
-    check_out(asked)
-    check_data(asked)
+    saved, source, of = open_with_data(asked, "traverse")
+    check_index(source, [asked.index])
     from vaezoo import pictures
-    from vaezoo.shown import described, most_active, shown_split
+    from vaezoo.shown import most_active
 
-    saved = open_model(asked, "traverse")
-    data = saved.data(asked.data, asked.data_root)
-    split, source = shown_split(data)
-    if not 0 <= asked.index < len(source):
-        raise UsageError(f"--index must lie in 0..{len(source) - 1}, not {asked.index}")
     x, y = examples_for(saved, source, [asked.index])
     dims = asked.dims or most_active(saved.model, source, saved.binarization())
     image = pictures.traversals(
@@ -139,7 +147,7 @@ def traverse(argv: Sequence[str]) -> None:
         dims=dims,
         steps=asked.steps,
         limit=asked.limit,
-        of=described(data, split, saved.binarization()),
+        of=of,
     )
     save(image, saved, asked, "traversals.png")
 
@@ -149,6 +157,35 @@ def open_model(asked: Drawing, command: str) -> Saved:
     from vaezoo.cli.saved import open_saved
 
     return open_saved(asked.path, asked.device, command)
+
+
+def open_with_data(asked: FromData, command: str) -> tuple[Saved, Source, str]:
+    """A model of images, the examples that it is shown on, and what captions call these."""
+    check_out(asked)
+    check_data(asked)
+    from vaezoo.shown import described, shown_split
+
+    saved = open_model(asked, command)
+    check_images_of(saved, command, THROUGH_CODES)
+    data = saved.data(asked.data, asked.data_root)
+    split, source = shown_split(data)
+    return saved, source, described(data, split, saved.binarization())
+
+
+def check_index(source: Source, index: Sequence[int]) -> None:
+    """Raise UsageError for an example that is not there."""
+    if wrong := [i for i in index if not 0 <= i < len(source)]:
+        raise UsageError(f"--index must lie in 0..{len(source) - 1}, not {wrong[0]}")
+
+
+def check_images_of(saved: Saved, command: str, instead: str) -> None:
+    """Raise DataError for a model that makes rows, which no sheet shows."""
+    shape = saved.model.input_shape
+    if shape is not None and len(shape) == 1:
+        raise DataError(
+            f"{command} draws images, and this model makes rows of "
+            f"{counted(shape[0], 'number')}: {instead}"
+        )
 
 
 def check_data(asked: FromData) -> None:
@@ -182,7 +219,7 @@ def examples_for(
     return x, y if saved.model.num_classes is not None else None
 
 
-def _write_samples(saved: Saved, asked: Sample, out: Path) -> None:
+def _write_samples(saved: Saved, asked: Sample, out: Path, label: int | None) -> None:
     """All samples, in batches, each class after the other; a class's are in a folder of its."""
     import torch
 
@@ -193,11 +230,11 @@ def _write_samples(saved: Saved, asked: Sample, out: Path) -> None:
     model, size = saved.model, batch_size(saved.model, asked)
     y, names, count = None, list[str](), asked.n or N
     if model.num_classes is not None:
-        classes = range(model.num_classes) if asked.label is None else [asked.label]
-        each = asked.n or (PER_CLASS if asked.label is None else N)
+        classes = range(model.num_classes) if label is None else [label]
+        each = asked.n or (PER_CLASS if label is None else N)
         y = torch.tensor(classes).repeat_interleave(each)
-        words = _class_names(saved) or tuple(map(str, range(model.num_classes)))
-        names = [f"{words[label]}/{i:05}" for label in classes for i in range(each)]
+        words = saved.classes or tuple(map(str, range(model.num_classes)))
+        names = [f"{words[k]}/{i:05}" for k in classes for i in range(each)]
         count = len(y)
     pieces = (range(count)[start : start + size] for start in range(0, count, size))
 
@@ -217,21 +254,9 @@ def _samples_of(saved: Saved, label: int, n: int, seed: int) -> Image:
     from vaezoo import pictures
 
     images = saved.model.sample(n, y=torch.full((n,), label), seed=seed)
-    names = _class_names(saved)
-    caption = (
-        f"Samples of class {names[label] if names else label}: means of p(x|z) at draws of z "
-        f"from the prior"
-    )
+    name = saved.classes[label] if saved.classes else label
+    caption = pictures.drawn(saved.model, of=f" of class {name}")
     return pictures.grid(images, min(8, n), caption=caption)
-
-
-def _class_names(saved: Saved) -> tuple[str, ...]:
-    """Those that the model was trained on, if they are at hand: a picture can do without."""
-    names: tuple[str, ...] = getattr(saved.model.preprocessing, "classes", ())
-    if not names and saved.run is not None:
-        with contextlib.suppress(VaezooError):
-            names = saved.data().classes
-    return names if len(names) == saved.model.num_classes else ()
 
 
 def save(image: Image, saved: Saved, asked: Drawing, name: str) -> None:

@@ -17,6 +17,7 @@ from vaezoo.cli.usage import UsageError, check_seed
 from vaezoo.registry import lookup
 from vaezoo.registry.paths import chosen_dataset
 from vaezoo.registry.specs import MetricSpec
+from vaezoo.words import counted
 
 UNITS = {"bits_per_dim": "bits/dim", "samples": "", "examples": "", "seed": ""}
 MADE_ON = {"data": str, "split": str, "examples": int, "binarization": str, "seed": int}
@@ -38,8 +39,8 @@ class Eval:
     binarization: Unset[Literal["none", "threshold", "static", "dynamic"]] = None
     """How images become binary. Default: as in the run."""
     metrics: Unset[tuple[str, ...]] = None
-    """elbo, reconstruction, bits-per-dim, log-likelihood. Default: elbo, and bits-per-dim if it is
-    defined; reconstruction of what is no bound."""
+    """elbo (with reconstruction and kl), reconstruction, bits-per-dim, log-likelihood. Default:
+    elbo, and bits-per-dim if it is defined; reconstruction of what is no bound."""
     samples: Unset[int] = None
     """Importance samples for each example, of metrics that take them. Default: the metric's own,
     5000 of log-likelihood."""
@@ -138,7 +139,7 @@ def show_figures(figures: Mapping[str, Any]) -> None:
 
 def made_on(figures: Mapping[str, Any]) -> str:
     """What figures were made on, in a line."""
-    made_on = f"{figures['data']}, {figures['split']}: {figures['examples']:,} examples"
+    made_on = f"{figures['data']}, {figures['split']}: {counted(figures['examples'], 'example')}"
     return f"{made_on}; binarization {figures['binarization']}; seed {figures['seed']}"
 
 

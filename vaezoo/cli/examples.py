@@ -12,7 +12,9 @@ import tyro
 
 from vaezoo.cli.arguments import DataPath, ModelPath, Unset
 from vaezoo.cli.usage import UsageError
+from vaezoo.errors import did_you_mean
 from vaezoo.registry.paths import chosen_dataset
+from vaezoo.words import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,7 +87,7 @@ class Examples:
         from vaezoo.shown import described
 
         n, of = len(self), described(self.data, self.split, self.binarization)
-        return f"{of}: {n:,} example{'s' * (n != 1)}"
+        return f"{of}: {counted(n, 'example')}"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -124,12 +126,22 @@ def check_batch_size(asked: Batched) -> None:
         raise UsageError(f"--batch-size must be at least 1, not {asked.batch_size}")
 
 
-def check_label(model: VAE, label: int, path: str) -> None:
-    """Raise UsageError for a class that the model does not have."""
-    if model.num_classes is None:
-        raise UsageError(f"{path} takes no labels: leave out --label")
-    if not 0 <= label < model.num_classes:
-        raise UsageError(f"--label must lie in 0..{model.num_classes - 1}, not {label}")
+def label_of(saved: Saved, label: str) -> int:
+    """The class of that name, else of that number. Raises UsageError for none of the model's."""
+    size, names = saved.model.num_classes, saved.classes
+    if size is None:
+        raise UsageError(f"{saved.path} takes no labels: leave out --label")
+    called = [i for i, name in enumerate(names) if name.casefold() == label.casefold()]
+    if called:
+        return names.index(label) if label in names else called[0]
+    number = int(label) if label.removeprefix("-").isdecimal() else None
+    if number is not None and 0 <= number < size:
+        return number
+    if number is None and names:
+        known = did_you_mean(label, names)
+        raise UsageError(f"--label: no class {label!r}.{known} Or say its number, 0..{size - 1}.")
+    also = f", or be a class's name ({', '.join(names)})" if names else ""
+    raise UsageError(f"--label must lie in 0..{size - 1}, not {label}{also}")
 
 
 def batch_size(model: VAE, asked: Batched) -> int:

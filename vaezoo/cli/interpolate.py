@@ -10,10 +10,9 @@ from vaezoo.cli.arguments import Unset, parse
 from vaezoo.cli.draw import (
     FromData,
     check_count,
-    check_data,
-    check_out,
+    check_index,
     examples_for,
-    open_model,
+    open_with_data,
     save,
 )
 from vaezoo.cli.usage import UsageError
@@ -40,22 +39,17 @@ def interpolate(argv: Sequence[str]) -> None:
     asked = parse(Interpolate, argv, "interpolate", about)
     check_count("--n", asked.n)
     check_count("--steps", asked.steps)
-    check_out(asked)
-    check_data(asked)
+    saved, source, of = open_with_data(asked, "interpolate")
     from vaezoo import pictures
-    from vaezoo.shown import described, pairs, shown_split
+    from vaezoo.shown import pairs
 
-    saved = open_model(asked, "interpolate")
-    data = saved.data(asked.data, asked.data_root)
-    split, source = shown_split(data)
     if asked.index is None:
         chosen = pairs(source, asked.n, alike=saved.model.num_classes is not None)
         if not chosen:
-            raise UsageError(f"the {split} split of {data.title} holds no pair: give --index")
+            raise UsageError(f"{of} holds no pair: give --index")
     else:
         chosen = [asked.index]
-    if wrong := [i for pair in chosen for i in pair if not 0 <= i < len(source)]:
-        raise UsageError(f"--index must lie in 0..{len(source) - 1}, not {wrong[0]}")
+    check_index(source, [i for pair in chosen for i in pair])
     (a, y), (b, other) = (examples_for(saved, source, side) for side in zip(*chosen, strict=True))
     if y is not None and other is not None and not y.equal(other):
         raise UsageError(
@@ -69,6 +63,6 @@ def interpolate(argv: Sequence[str]) -> None:
         y,
         modes=pictures.MODES if asked.mode is None else (asked.mode,),
         steps=asked.steps,
-        of=described(data, split, saved.binarization()),
+        of=of,
     )
     save(image, saved, asked, "interpolations.png")

@@ -111,15 +111,19 @@ def _write_table(out: Path, model: VAE, batches: Iterable[Made]) -> None:
     header = table.columns if table else tuple(f"x{i}" for i in range(x.shape[1]))
     label = table.label if table else "y"
     labelled = label is not None and y is not None
+    decimal = table.decimal if table else None
 
     def rows() -> Iterator[list[str]]:
         for x, y in chain([first], batches):
             words = _words(y, table.classes if table else ()) if labelled else [[]] * len(x)
             values = as_in_files(model, x).cpu().numpy()
-            yield from ([*cells(row), *word] for row, word in zip(values, words, strict=True))
+            yield from (
+                [*cells(row, decimal), *word] for row, word in zip(values, words, strict=True)
+            )
 
     named = header if table is None or table.header else ()  # else read back as it is written
-    write_csv(out, [*named, label] if named and labelled and label else [*named], rows())
+    columns = [*named, label] if named and labelled and label else [*named]
+    write_csv(out, columns, rows(), delimiter=";" if decimal == "," else ",")
 
 
 def _words(y: Tensor | None, classes: Sequence[str]) -> list[list[str]]:

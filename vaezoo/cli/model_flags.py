@@ -48,6 +48,12 @@ def chosen_parts(argv: Sequence[str], base: Mapping[str, Any]) -> dict[str, Any]
     return chosen
 
 
+def said(argv: Sequence[str]) -> frozenset[str]:
+    """The options of the model that a line gives, by their first names: network, latent_dim."""
+    flags = (flag for flag in given(argv) if flag.startswith(PREFIX))
+    return frozenset(f.removeprefix(PREFIX).split(".")[0].replace("-", "_") for f in flags)
+
+
 def open_slots(argv: Sequence[str], chosen: Mapping[str, Any]) -> list[str]:
     """The slots whose part is given options, and was not chosen: it is the model's default."""
     return [

@@ -103,7 +103,9 @@ def collected(batches: Iterable[Mapping[str, Tensor | None]]) -> dict[str, Tenso
     return {key: torch.cat(arrays) for key, arrays in parts.items()}
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_csv(
+    path: Path, header: Sequence[str], rows: Iterable[Sequence[str]], *, delimiter: str = ","
+) -> None:
     """Write rows as they come; no line for an empty header."""
     from vaezoo.files import replacing
 
@@ -111,15 +113,15 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) 
         replacing(path) as temporary,
         temporary.open("x", encoding="utf-8", newline="") as file,
     ):
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
         if header:
             writer.writerow(header)
         writer.writerows(rows)
 
 
-def cells(row: Any) -> list[str]:
+def cells(row: Any, decimal: str | None = None) -> list[str]:
     """The numbers of an array as text from which they can be had again, exactly."""
-    return [str(value) for value in row]
+    return [str(value).replace(".", decimal or ".") for value in row]
 
 
 def png_names(names: Sequence[str], count: int) -> list[str]:

@@ -39,7 +39,7 @@ def _flag(setting: str) -> list[str]:
     if value in SWITCHES:
         *owner, name = key.split(".")
         return ["--" + ".".join([*owner, SWITCHES[value] + name])]
-    values = value.replace(",", " ").split()
+    values = value.replace(",", " ").split() if value != "," else [value]
     return [f"--{key}={value}"] if len(values) == 1 else [f"--{key}", *values]
 
 

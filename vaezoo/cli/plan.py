@@ -90,6 +90,16 @@ class Target:
     resume: bool
     overwrite: bool
     init_from: Path | None = None
+    said: frozenset[str] = frozenset()
+    """Which options of the model the line gives."""
+
+    settled: bool = False
+    """Whether a run or a saved model says all of the model."""
+
+    @cached_property
+    def offered(self) -> Mapping[str, Any]:
+        """Defaults of the model for these data."""
+        return {} if self.settled else defaults.offered(self.choice["name"], self.data, self.said)
 
     @cached_property
     def data(self) -> Data:
@@ -99,10 +109,8 @@ class Target:
     def model(self, options: Mapping[str, Any]) -> VAE:
         """A new model for the data."""
         data = self.data
-        classes = data.num_classes
-        model = create(
-            self.variant, input_shape=data.input_shape, offered_classes=classes, **options
-        )
+        offered = {"num_classes": data.num_classes, **self.offered}
+        model = create(self.variant, input_shape=data.input_shape, offered=offered, **options)
         model.preprocessing = data.preprocessing
         return model
 
@@ -135,13 +143,13 @@ class Plan:
         return resolve_for(self.model(), self.target.data, self.training)
 
 
-def make_plan(argv: Sequence[str], *, compared: bool = False) -> Plan:
-    """What to run. compared: whether it is one of several variants, which get the same sizes.
+def make_plan(argv: Sequence[str]) -> Plan:
+    """What to run.
 
     Raises VaezooError for what cannot be run, SystemExit(0) once the help is shown.
     """
     argv = data_flags.expanded(argv)
-    target = settle(argv, compared=compared)
+    target = settle(argv)
     model_flags.check_parts(argv)
     parts = model_flags.chosen_parts(argv, target.base.model)
     if not wants_help(argv):
@@ -164,7 +172,7 @@ def make_plan(argv: Sequence[str], *, compared: bool = False) -> Plan:
     )
 
 
-def settle(argv: Sequence[str], *, compared: bool = False) -> Target:
+def settle(argv: Sequence[str]) -> Target:
     """Which run a line means, from the flags that do not depend on that."""
     cls = make("Train", options_of(TrainingConfig), bases=(Train,))
     known = flags(cls)
@@ -182,8 +190,7 @@ def settle(argv: Sequence[str], *, compared: bool = False) -> Target:
     choice: Mapping[str, Any] = chosen_dataset(defaults.DATA if asked.data is None else asked.data)
     base = Base()
     if choice["name"] == defaults.DATA:
-        own = defaults.MODEL if variant == defaults.VARIANT else {}
-        model = {**defaults.SIZES, **own} if compared else own
+        model = defaults.MODEL if variant == defaults.VARIANT else {}
         base = Base(
             training=defaults.for_steps(defaults.TRAINING, asked.steps),  # type: ignore[attr-defined]
             model=defaults.for_steps(model, asked.steps),  # type: ignore[attr-defined]
@@ -192,7 +199,8 @@ def settle(argv: Sequence[str], *, compared: bool = False) -> Target:
         base = Base(training=base.training, model=_model_base(origin, variant))
     out, init_from = asked.out or Path(RUNS) / run_name(variant, choice, argv), asked.init_from
     run = RunFolder(out)
-    if asked.resume and not wants_help(argv) and (run.exists() or asked.name is None):
+    resumed = asked.resume and not wants_help(argv) and (run.exists() or asked.name is None)
+    if resumed:
         base, variant, choice, init_from = _recorded(run, asked)
     return Target(
         variant=variant,
@@ -203,6 +211,8 @@ def settle(argv: Sequence[str], *, compared: bool = False) -> Target:
         resume=asked.resume,
         overwrite=asked.overwrite,
         init_from=init_from,
+        said=model_flags.said(argv),
+        settled=resumed or origin is not None,
     )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vaezoo.cli.arguments import Unset, parse
-from vaezoo.cli.draw import check_count
+from vaezoo.cli.arguments import HowMany, Unset, parse
+from vaezoo.cli.draw import check_count, check_images_of
 from vaezoo.cli.examples import Examples, Through, check_asked, find_examples
 from vaezoo.cli.made import check_made, is_sheet, write_made
 from vaezoo.cli.tables import line
@@ -25,7 +25,7 @@ class Reconstruct(Through):
     ending): each reconstruction a PNG file, named after its original. A file of rows (.csv) or
     arrays (.safetensors, .npz, .npy): all of them. Default: a sheet, among the run's samples; of
     a model alone, here."""
-    n: Unset[int] = None
+    n: HowMany = None
     """How many examples, the first ones. Default: 50 on a sheet, else all."""
 
 
@@ -33,6 +33,7 @@ def reconstruct(argv: Sequence[str]) -> None:
     """``vaezoo reconstruct``."""
     about = "Draw originals over what a trained model makes of them, or write that to files."
     asked = parse(Reconstruct, argv, "reconstruct", about)
+    check_asked(asked)
     sheet = is_sheet(asked.out)
     if sheet:
         check_count("--n", asked.n)
@@ -40,10 +41,11 @@ def reconstruct(argv: Sequence[str]) -> None:
         raise UsageError(f"--n must be at least 1, not {asked.n}")
     else:
         check_made(asked.out, "reconstruct", sheet=True, overwrite=asked.overwrite)
-    check_asked(asked)
     from vaezoo.cli.saved import open_saved
 
     saved = open_saved(asked.path, asked.device, "reconstruct")
+    if sheet:
+        check_images_of(saved, "reconstruct", "write them to a file, as in --out again.csv")
     examples = find_examples(saved, asked, (asked.n or N) if sheet else asked.n)
     if sheet or asked.out is None:
         out = asked.out or saved.picture("reconstructions.png")

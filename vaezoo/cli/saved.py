@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from vaezoo.cli.reading import shown_reading
 from vaezoo.cli.usage import UsageError
 from vaezoo.data import Binarization, Data, as_data, data_for
-from vaezoo.errors import DataError, DataWarning, RunError
+from vaezoo.errors import DataError, DataWarning, RunError, VaezooError
 from vaezoo.model import VAE
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import DatasetSpec
@@ -43,6 +45,15 @@ class Saved:
             return chosen or "none"
         recorded: Binarization = self.config["training"].get("binarization", "none")
         return recorded
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """What the model's labels are called, as it says or else its data, if they are at hand."""
+        names = self.model.classes
+        if not names and self.run is not None and self.model.num_classes is not None:
+            with contextlib.suppress(VaezooError):
+                names = self.data().classes
+        return names if len(names) == self.model.num_classes else ()
 
     def picture(self, name: str) -> Path:
         """Where a picture goes: to the run's others, or here."""

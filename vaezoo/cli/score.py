@@ -38,12 +38,12 @@ def score(argv: Sequence[str]) -> None:
     """``vaezoo score``."""
     about = "Measure how likely each example is, in nats: its ELBO and its log p(x)."
     asked = parse(Score, argv, "score", about)
-    if asked.out is not None:
-        check_output(asked.out, "score", (CSV,), folder=False, overwrite=asked.overwrite)
     if asked.samples < 1:
         raise UsageError(f"--samples must be at least 1, not {asked.samples}")
     check_seed(asked.seed)
     check_asked(asked)
+    if asked.out is not None:
+        check_output(asked.out, "score", (CSV,), folder=False, overwrite=asked.overwrite)
     from vaezoo.cli.reading import shown_reading
     from vaezoo.cli.saved import open_saved
 

@@ -75,7 +75,7 @@ def _plans(lines: Mapping[str, Sequence[str]]) -> dict[str, Plan]:
     plans, settings = {}, {}
     for name, own in lines.items():
         try:
-            plans[name] = make_plan(own, compared=True)
+            plans[name] = make_plan(own)
             check_folder(plans[name])
             settings[name] = _settings(plans[name])
         except VaezooError as refusal:

@@ -48,14 +48,35 @@ def check_folder(plan: Plan) -> None:
 
     target = plan.target
     if RunFolder(target.out).exists() and not (target.resume or target.overwrite):
+        _check_options(plan)
         raise RunError(
             f"{target.out} already holds a run: continue it with --resume, replace it with "
             f"--overwrite, or choose another folder with --out"
         )
 
 
+def _check_options(plan: Plan) -> None:
+    """Raise what wrong options raise, as far as they can be told without the data."""
+    from vaezoo.assembly import SharedOptions, choose
+    from vaezoo.cli.model_flags import SLOTS
+    from vaezoo.options import build, options_class, options_of
+    from vaezoo.training.config import resolve, resolve_device
+
+    resolve_device(plan.training.device)
+    if plan.training.steps is not None:
+        resolve(plan.training, None)
+    variant = plan.target.variant
+    for slot, kind in SLOTS.items():
+        if slot in plan.options:
+            choose(kind, plan.options[slot])
+    for cls in (options_class(lookup.recipe(lookup.find(VariantSpec, variant))), SharedOptions):
+        names = {option.name for option in options_of(cls)} - {*SLOTS}
+        build(cls, {k: v for k, v in plan.options.items() if k in names}, variant)
+
+
 def finish(plan: Plan, argv: Sequence[str]) -> RunFolder:
     """Train as planned, or what is left of it; argv: the line that the plan was made of."""
+    from vaezoo.cli import defaults
     from vaezoo.training import Trainer
     from vaezoo.training.run_folder import FIGURES, RunFolder
 
@@ -66,6 +87,8 @@ def finish(plan: Plan, argv: Sequence[str]) -> RunFolder:
         if not (said and plan.longer_than(run)):
             tell(f"the run in {run.path} is finished already")
             return run
+    if why := defaults.reason(target.offered):
+        tell(why)
     if target.resume and not run.exists():
         tell(f"{run.path} holds no run yet: starting one")
     try:

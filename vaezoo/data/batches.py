@@ -15,6 +15,7 @@ from vaezoo.data.binarize import Binarization, binarize, checked_binarization, t
 from vaezoo.data.hashing import mix_integers
 from vaezoo.data.source import Source
 from vaezoo.errors import DataError, OptionError
+from vaezoo.words import counted
 
 
 class TrainingBatches:
@@ -36,7 +37,8 @@ class TrainingBatches:
         check_batching(source, batch_size, binarization)
         if len(source) < batch_size:
             raise DataError(
-                f"a batch of {batch_size} cannot be made from {len(source)} training examples; "
+                f"a batch of {batch_size} cannot be made from "
+                f"{counted(len(source), 'training example')}; "
                 f"set the batch size to {len(source)} or less, or give more examples"
             )
         self.source = source

@@ -14,15 +14,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vaezoo.errors import DataError, DataWarning, did_you_mean
+from vaezoo.words import counted
 
 DELIMITERS = ",;\t|"
 NAMED = {"tab": "\t", r"\t": "\t"}
+Decimal = Literal[".", ","]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,8 @@ class Layout:
     """Names of all columns, their numbers from 1 where the file names none."""
     header: bool
     delimiter: str
+    decimal: Decimal | None = None
+    """What stands before decimals; None: a point."""
     guessed: bool = False
     """Whether nobody said if there is a header."""
     unnamed: tuple[str, ...] = ()
@@ -53,36 +57,47 @@ class Cells:
     """What is wrong with the rows that were left out."""
 
 
-def layout(path: Path, *, header: bool | None = None, delimiter: str = "auto") -> Layout:
+def layout(
+    path: Path,
+    *,
+    header: bool | None = None,
+    delimiter: str = "auto",
+    decimal: Decimal | None = None,
+) -> Layout:
     """How the file is laid out. Raises DataError for one without columns or with bad names.
 
     header: None takes the first line for one unless it holds a number.
     """
     delimiter = NAMED.get(delimiter, delimiter)
     if delimiter == "auto":
-        delimiter = _likely_delimiter(path)
+        delimiter = _likely_delimiter(path, decimal)
     first = next((cells for _, cells in _rows(path, delimiter)), None)
     if first is None:
         raise DataError(f"{path} is empty")
     guessed = header is None
     if header is None:
-        header = not any(_is_number(cell) for cell in first)
+        header = not any(_is_number(cell, decimal) for cell in first)
         if _is_count(first):
             warnings.warn(
                 f"the first line of {path}, {', '.join(first[:4])}, ..., is taken for a row of "
-                f"numbers; if it names the columns, say header=True (--data.header True)",
+                f"numbers; if it names the columns, say header='yes' (--data.header yes), else "
+                f"header='no' (--data.header no)",
                 DataWarning,
                 stacklevel=2,
             )
     if not header:
         numbers = tuple(str(i) for i in range(1, len(first) + 1))
-        return Layout(columns=numbers, header=False, delimiter=delimiter, guessed=guessed)
+        return Layout(
+            columns=numbers, header=False, delimiter=delimiter, decimal=decimal, guessed=guessed
+        )
     names = [cell.strip() or str(i) for i, cell in enumerate(first, start=1)]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(f"{path}: two columns are called {twice[0]!r}; their names must differ")
     unnamed = tuple(str(i) for i, cell in enumerate(first, start=1) if not cell.strip())
-    return Layout(columns=tuple(names), header=True, delimiter=delimiter, unnamed=unnamed)
+    return Layout(
+        columns=tuple(names), header=True, delimiter=delimiter, decimal=decimal, unnamed=unnamed
+    )
 
 
 def read_cells(
@@ -105,12 +120,12 @@ def read_cells(
             continue
         try:
             row = _row(cells, line, layout, wanted)
-            word = "" if labelled is None else _word(cells[labelled], line, label)
+            word = "" if labelled is None else _word(cells[labelled], line, label, layout)
         except DataError as error:
-            if place == 0 and layout.guessed and any(map(_is_text, cells)):
+            if place == 0 and layout.guessed and any(_is_text(c, layout.decimal) for c in cells):
                 raise DataError(
-                    f"{path}, {error}; if this line names the columns, say header=True "
-                    f"(--data.header True), else repair it"
+                    f"{path}, {error}; if this line names the columns, say header='yes' "
+                    f"(--data.header yes), else repair it"
                 ) from None
             if not skip:
                 raise DataError(
@@ -161,28 +176,39 @@ def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 def _row(cells: Sequence[str], line: int, layout: Layout, wanted: Sequence[int]) -> list[float]:
     if len(cells) != len(layout.columns):
         raise DataError(
-            f"line {line} has {len(cells)} cells, where there are {len(layout.columns)} columns"
+            f"line {line} has {counted(len(cells), 'cell')}, and the file "
+            f"{counted(len(layout.columns), 'column')}"
         )
     try:
-        row = [float(cells[place]) for place in wanted]
+        row = [_number(cells[place], layout.decimal) for place in wanted]
     except ValueError:
-        row = [float(cells[p]) if _is_number(cells[p]) else math.nan for p in wanted]
+        row = [_number_or_nan(cells[place], layout.decimal) for place in wanted]
     if math.isfinite(sum(row)):
         return row
     for place, value in zip(wanted, row, strict=True):
         if not math.isfinite(value):
             cell = cells[place].strip()
             what = f"{cell!r}, which is no finite number" if cell else "nothing"
-            raise DataError(f"line {line}, column {layout.columns[place]!r} holds {what}")
+            raise DataError(
+                f"line {line}, column {layout.columns[place]!r} holds {what}"
+                f"{_about_decimals(cell, layout.decimal)}"
+            )
     return row  # their sum alone is too large
 
 
-def _word(cell: str, line: int, label: Any) -> str:
+def _about_decimals(cell: str, decimal: Decimal | None) -> str:
+    """What to do about a cell that is a number if its decimals are written the other way."""
+    if decimal == "," or not _is_number(cell, ","):
+        return " where decimals follow a comma" if decimal == "," and _is_number(cell) else ""
+    return "; if decimals follow a comma here, say decimal=',' (--data.decimal ,)"
+
+
+def _word(cell: str, line: int, label: Any, layout: Layout) -> str:
     """A label: a word, or an integer, also if it is written as 1.0; nothing is unlabelled."""
     word = cell.strip()
-    if not _is_number(word):
+    if not _is_number(word, layout.decimal):
         return word
-    value = float(word)
+    value = _number(word, layout.decimal)
     if not value.is_integer():
         raise DataError(
             f"line {line}, column {label!r} holds {word!r}: labels are classes, words or integers"
@@ -190,24 +216,45 @@ def _word(cell: str, line: int, label: Any) -> str:
     return str(int(value))
 
 
-def _is_number(cell: str) -> bool:
+def _number(cell: str, decimal: Decimal | None = None) -> float:
+    """Raises ValueError for no number. Nothing may stand between thousands."""
+    if decimal == ",":
+        if "." in cell:
+            raise ValueError(f"{cell!r} holds a point")
+        cell = cell.replace(",", ".")
+    return float(cell)
+
+
+def _number_or_nan(cell: str, decimal: Decimal | None = None) -> float:
+    return _number(cell, decimal) if _is_number(cell, decimal) else math.nan
+
+
+def _is_number(cell: str, decimal: Decimal | None = None) -> bool:
     """Whether it is one, or says NaN or infinity."""
     try:
-        float(cell)
+        _number(cell, decimal)
     except ValueError:
         return False
     return True
 
 
-def _is_text(cell: str) -> bool:
-    return bool(cell.strip()) and not _is_number(cell)
+def _is_text(cell: str, decimal: Decimal | None = None) -> bool:
+    return bool(cell.strip()) and not _is_number(cell, decimal)
 
 
-def _likely_delimiter(path: Path) -> str:
-    """The one that the first line has most of; a comma where it has none."""
+def _likely_delimiter(path: Path, decimal: Decimal | None = None) -> str:
+    """The one that the first line has most of; a comma where it has none.
+
+    A comma is none between numbers such as 1,5;2,7, nor where decimals follow one.
+    """
     try:
         with path.open(encoding="utf-8-sig") as file:
             line = file.readline()
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is no text in UTF-8: {error.reason}") from error
-    return max(DELIMITERS, key=line.count)
+    others = DELIMITERS.replace(",", "")
+    for delimiter in others:
+        cells = line.split(delimiter)
+        if len(cells) > 1 and all(_is_number(cell.strip(' "\n'), ",") for cell in cells):
+            return delimiter
+    return max(others if decimal == "," else DELIMITERS, key=line.count)

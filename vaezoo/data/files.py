@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vaezoo.data.hashing import shuffled_indices
 from vaezoo.errors import DataError, DataWarning
+from vaezoo.words import counted
 
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -102,8 +103,9 @@ def split_places(
     if sum(counts.values()) >= size:
         wanted = " and ".join(f"{count} for {name}" for name, count in counts.items())
         raise DataError(
-            f"{options.path} holds {size} examples, too few to hold out {wanted}: give more, or "
-            f"hold out none with validation=0, test=0 (--data.validation 0 --data.test 0)"
+            f"{options.path} holds {counted(size, 'example')}, too few to hold out {wanted}: "
+            f"give more, or hold out none with validation=0, test=0 (--data.validation 0 "
+            f"--data.test 0)"
         )
     splits = {
         name: (torch.as_tensor(places, dtype=torch.int64), f"all {len(places)} given as {name}")

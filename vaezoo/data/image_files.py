@@ -20,6 +20,7 @@ from vaezoo.data.pixels import SUFFIXES, read
 from vaezoo.data.preprocessing import ImagePreprocessing
 from vaezoo.data.progress import told
 from vaezoo.errors import DataError
+from vaezoo.words import counted
 
 T = TypeVar("T")
 THREADS = min(16, os.cpu_count() or 1)  # Pillow decodes outside of Python's lock
@@ -85,9 +86,9 @@ def decode(
     if size > memory:
         shape = "x".join(map(str, preprocessing.shape))
         raise DataError(
-            f"{len(files):,} images of {shape} take {size:.1f} GiB, more than the {memory:g} GiB "
-            f"that may be taken: choose a smaller image_size (--image-size), or allow more with "
-            f"memory (--data.memory)"
+            f"{counted(len(files), 'image')} of {shape} take {size:.1f} GiB, more than the "
+            f"{memory:g} GiB that may be taken: choose a smaller image_size (--image-size), or "
+            f"allow more with memory (--data.memory)"
         )
     x = torch.empty(len(files), *preprocessing.shape, dtype=torch.uint8)
     pixels = x.numpy()
@@ -128,7 +129,7 @@ def each(
                 results.faults.append(str(result))
     if not results.good:
         raise DataError(
-            f"none of {len(files)} images can be read; the first is {results.faults[0]}"
+            f"none of {counted(len(files), 'image')} can be read; the first is {results.faults[0]}"
         )
     return results
 

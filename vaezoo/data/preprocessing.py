@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from vaezoo.data.csv_file import Decimal
 from vaezoo.data.files import Corrupt
 from vaezoo.errors import OptionError, did_you_mean
 from vaezoo.options import build, to_json
@@ -73,6 +74,8 @@ class TablePreprocessing:
     """What labels 0, 1, ... are called there."""
     header: bool = True
     """Whether the file's first line names the columns."""
+    decimal: Decimal | None = None
+    """What stands before decimals there; None: a point."""
     corrupt: Corrupt = "refuse"
     """What to do with rows that hold other things than numbers."""
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaezoo.errors import DataError
+from vaezoo.words import counted
 
 
 class Source(ABC):
@@ -83,7 +84,8 @@ class TensorSource(Source):
         if y is not None:
             if len(y) != len(x):
                 raise DataError(
-                    f"there are {len(x)} examples but {len(y)} labels; give one label per example"
+                    f"there came {counted(len(x), 'example')} but {counted(len(y), 'label')}; "
+                    f"give one label per example"
                 )
             self.y = _checked_labels(y).to(self.x.device)
             self.num_classes = _checked_num_classes(self.y, num_classes)
@@ -186,8 +188,8 @@ def _checked_examples(x: Tensor) -> Tensor:
     bad = torch.nonzero(~torch.isfinite(x).flatten(1).all(dim=1))
     if len(bad):
         raise DataError(
-            f"{len(bad)} of {len(x)} examples hold NaN, infinity, or values beyond float32, "
-            f"the first at index {int(bad[0])}; remove or repair them"
+            f"{len(bad)} of {counted(len(x), 'example')} hold NaN, infinity, or values beyond "
+            f"float32, the first at index {int(bad[0])}; remove or repair them"
         )
     return x
 

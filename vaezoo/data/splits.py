@@ -16,6 +16,7 @@ from vaezoo.data.stream import Stream, as_stream
 from vaezoo.errors import DataError, did_you_mean
 from vaezoo.registry.paths import chosen_dataset, label_of
 from vaezoo.registry.specs import DatasetSpec
+from vaezoo.words import counted
 
 __all__ = ["Data", "as_data", "choice_of", "hold_out", "named_splits", "shuffled_indices"]
 
@@ -141,8 +142,9 @@ def hold_out(
         count = max(1, round(count * size)) if 0 < count < 1 else 0
     if not 0 < count < size:
         raise DataError(
-            f"{fraction_or_count} of {size} examples cannot be held out: give a fraction between "
-            f"0 and 1, or a count from 1 to {size - 1}, that leaves some for training"
+            f"{fraction_or_count} of {counted(size, 'example')} cannot be held out: give a "
+            f"fraction between 0 and 1, or a count from 1 to {size - 1}, that leaves some for "
+            f"training"
         )
     return Subset(source, order[count:]), Subset(source, order[:count])
 

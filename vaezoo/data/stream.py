@@ -31,7 +31,9 @@ class Stream:
     """Training examples that come one batch after another and cannot be addressed.
 
     batches: a DataLoader, or any iterable of x (b, *shape) or (x, y), tensors or arrays, where b
-    may differ from batch to batch; or an IterableDataset of single examples. It is iterated anew
+    may differ from batch to batch; or an IterableDataset of single examples. Floating-point
+    values of any precision, and bool, become float32, in whichever batch they come; uint8 among
+    them is refused, since it has another scale. It is iterated anew
     for each pass; an iterator, which cannot be, gives one pass. size: how many examples a pass
     has, if that is known. num_classes: of the labels, if the first examples may lack some.
 

@@ -16,6 +16,7 @@ from vaezoo.data.batches import check_batching
 from vaezoo.data.binarize import Binarization, binarize, to_float
 from vaezoo.data.stream import Check, Stream
 from vaezoo.errors import DataError, OptionError
+from vaezoo.words import counted
 
 
 class Place(NamedTuple):
@@ -163,6 +164,7 @@ class StreamBatches:
 
 def _too_few(stream: Stream, examples: int, batch_size: int) -> str:
     return (
-        f"a batch of {batch_size} cannot be made from the {examples} examples of a pass over "
-        f"{stream.name}; set the batch size to {max(examples, 1)} or less, or give more examples"
+        f"a batch of {batch_size} cannot be made from the {counted(examples, 'example')} of a "
+        f"pass over {stream.name}; set the batch size to {max(examples, 1)} or less, or give "
+        f"more examples"
     )

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vaezoo.data.csv_file import Cells, Layout, layout, place_of, read_cells
+from vaezoo.data.csv_file import Cells, Decimal, Layout, layout, place_of, read_cells
 from vaezoo.data.files import (
     Corrupt,
     FileOptions,
@@ -28,6 +28,13 @@ from vaezoo.data.source import Subset, TensorSource
 from vaezoo.data.splits import Data, named_splits
 from vaezoo.errors import DataError
 from vaezoo.options import to_json
+
+HEADER = {
+    None: ("auto", "none"),
+    True: ("yes", "true", "y", "on", "1"),
+    False: ("no", "false", "n", "off", "0"),
+}
+"""How people say whether there is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,19 +54,38 @@ class CsvOptions(FileOptions):
     or skip them and say so."""
     delimiter: str = "auto"
     """What stands between cells, one character, or tab. auto: , ; | or tab, as the first line."""
-    header: bool | None = None
-    """Whether the first line names the columns. Default: if it holds no number."""
+    decimal: Decimal | None = None
+    """What stands before decimals, . or , as in 1,5. Default: a point."""
+    header: str | bool | None = None
+    """Whether the first line names the columns: yes, no, or auto, which is if it holds no number.
+    Default: auto."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "header", said(self.header))  # as it is recorded
         if len(self.delimiter) != 1 and self.delimiter not in ("auto", "tab", r"\t"):
             raise ValueError(f"delimiter must be auto, tab or one character, not {self.delimiter}")
+
+
+def said(header: str | bool | None) -> bool | None:
+    """Whether there is a header, as people say it; None: it is to be found out."""
+    if header is None or isinstance(header, bool):
+        return header
+    for meaning, words in HEADER.items():
+        if header.strip().lower() in words:
+            return meaning
+    raise ValueError(f"header must be auto, yes or no, not {header!r}")
 
 
 def csv(options: CsvOptions, root: Path | None) -> Data:
     """The rows of a file, in their order. ``root`` is not used."""
     options, path = located(options)
-    lay = layout(path, header=options.header, delimiter=options.delimiter)
+    lay = layout(
+        path,
+        header=said(options.header),
+        delimiter=options.delimiter,
+        decimal=options.decimal,
+    )
     columns = _columns(path, lay, options)
     cells = _read(path, lay, columns, options.label, options.corrupt)
     places = split_places({"train": range(len(cells.lines))}, options)
@@ -71,6 +97,7 @@ def csv(options: CsvOptions, root: Path | None) -> Data:
         label=options.label,
         classes=classes,
         header=lay.header,
+        decimal=lay.decimal,
         corrupt=options.corrupt,
         **_statistics(cells.values[places["train"][0].numpy()], columns, options.standardize),
     )
@@ -103,7 +130,7 @@ def read_table(path: Path, preprocessing: TablePreprocessing, *, labels: bool) -
 
     labels: read those too, if the file has them. Raises DataError.
     """
-    lay = layout(path, header=preprocessing.header)
+    lay = layout(path, header=preprocessing.header, decimal=preprocessing.decimal)
     label = preprocessing.label if labels and preprocessing.label in lay.columns else None
     cells = _read(path, lay, preprocessing.columns, label, preprocessing.corrupt)
     return source_of(path, cells, preprocessing)

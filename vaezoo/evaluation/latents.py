@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent
+from torch.distributions import Distribution, Independent, constraints
 
 from vaezoo.batch import Batch
 from vaezoo.errors import DataError
@@ -20,7 +20,7 @@ from vaezoo.trace import Site, closed_form_kl
 
 ACTIVE = 0.01
 """Variance of the posterior mean over the data above which a unit is active (Burda et al. 2016,
-section 5.2)."""
+section 5.2), where the prior's is 1."""
 SAMPLES = 10
 """Draws over which the posterior mean of a site is averaged that depends on another's draw."""
 
@@ -35,7 +35,8 @@ class SiteFigures:
     kl: Tensor
     """Nats, the mean over the examples: (D,), or (1,) where it does not split up."""
     variance: Tensor | None
-    """(D,), of the posterior mean over the examples; None where q has no mean."""
+    """(D,), of the posterior mean over the examples, as a share of the prior's variance: of
+    (E_q[z|x,y] - E_p[z|y]) / std_p[z|y]. None where z is not real, or has no such moments."""
 
     @property
     def splits(self) -> bool:
@@ -44,8 +45,13 @@ class SiteFigures:
 
     @property
     def active(self) -> Tensor | None:
-        """(D,) bool: Var_x(E_q[z|x]) > 0.01."""
+        """(D,) bool: Var_x(E_q[z|x]) is more than 0.01 of the prior's variance."""
         return None if self.variance is None else self.variance > ACTIVE
+
+    @property
+    def inactive(self) -> list[int]:
+        """The dimensions that are not active; none where that is not defined."""
+        return [] if self.active is None else (~self.active).nonzero().flatten().tolist()
 
 
 def site_figures(
@@ -118,14 +124,16 @@ class _Sums:
         self.square = self.square + means.square().sum(0)
 
     def _means(self, site: Site) -> Tensor | None:
-        """E_q[z|x]: (B, D), or None."""
+        """(E_q[z|x] - E_p[z]) / std_p[z]: (B, D), or None."""
+        q, p = site.q, site.p
         try:
-            mean = site.q.mean.double()
+            if getattr(q.support, "base_constraint", q.support) is not constraints.real:
+                return None
+            mean = ((q.mean - p.mean) / p.stddev).double()
         except NotImplementedError:
             return None
-        if len(site.q.batch_shape) == 2:
-            mean = mean.mean(0)
-        return mean.flatten(1) if mean[0].numel() == self.size else None
+        mean = mean.reshape(*mean.shape[: mean.ndim - len(q.event_shape)], -1)  # (..., B, D)
+        return mean.reshape(-1, *mean.shape[-2:]).mean(0) if mean.shape[-1] == self.size else None
 
     def figures(self, count: int) -> SiteFigures:
         variance = None

@@ -12,6 +12,7 @@ from torch.distributions import Distribution, Independent
 from vaezoo.errors import DataError
 from vaezoo.inference import evaluating
 from vaezoo.model import VAE
+from vaezoo.words import counted
 
 CENTRAL = 0.95
 """Of the codes, what the plane of a prior without quantiles reaches over, in each dimension."""
@@ -43,7 +44,9 @@ def plane(
     ends_of = torch.tensor([(1 - CENTRAL) / 2, (1 + CENTRAL) / 2]).to(codes)
     low, high = torch.quantile(codes, ends_of, dim=0).unsqueeze(2)  # (2, 1) each
     values = low + (high - low) * torch.linspace(0, 1, n).to(codes)
-    how = f"in even steps over the central {CENTRAL:.0%} of {len(codes):,} posterior means"
+    how = (
+        f"in even steps over the central {CENTRAL:.0%} of {counted(len(codes), 'posterior mean')}"
+    )
     return values, f"{how}, for want of a prior with quantiles"
 
 

@@ -9,10 +9,17 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from vaezoo.errors import OptionError
-from vaezoo.networks.layers import ACTIVATIONS, Activation, Direction, group_norm, positive
+from vaezoo.networks.layers import (
+    ACTIVATIONS,
+    Activation,
+    Direction,
+    ReadPatches,
+    group_norm,
+    patches,
+    positive,
+)
 
 SMALLEST = 4  # pixels along the shorter side after the last halving
 GROUPS = 8  # of group norm, at most
@@ -47,10 +54,7 @@ class Conv:
 
 
 class ConvDown(nn.Module):
-    """Image -> tensor: convolutions 4x4 of stride 2, then dense layers (Burgess et al. 2018).
-
-    Patches are read by one convolution of their size and stride (Dosovitskiy et al. 2021).
-    """
+    """Image -> tensor: convolutions 4x4 of stride 2, then dense layers (Burgess et al. 2018)."""
 
     def __init__(
         self,
@@ -60,8 +64,7 @@ class ConvDown(nn.Module):
         context_dim: int,
     ) -> None:
         super().__init__()
-        self.input_shape, self.output_shape = input_shape, output_shape
-        self.patch = options.patch
+        self.output_shape = output_shape
         activation = ACTIVATIONS[options.activation]
         sizes = halvings(patches(input_shape, options.patch))
         patched = options.patch > 1
@@ -69,7 +72,7 @@ class ConvDown(nn.Module):
         stages: list[nn.Module] = []
         for i, (before, after) in enumerate(pairwise(channels)):
             if patched and i == 0:
-                stages += [nn.Conv2d(before, after, options.patch, stride=options.patch)]
+                stages += [ReadPatches(before, after, options.patch)]
             else:
                 stages += [nn.Conv2d(before, after, 4, stride=2, padding=1)]
             stages += act(options, after)
@@ -79,10 +82,6 @@ class ConvDown(nn.Module):
         self.dense = dense(widths, prod(output_shape), activation)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        _, height, width = self.input_shape
-        if height % self.patch or width % self.patch:
-            # The last patches reach beyond the image: zeros there.
-            x = functional.pad(x, (0, -width % self.patch, 0, -height % self.patch))
         h = self.stages(x).flatten(1)
         if context is not None:
             h = torch.cat([h, context], dim=1)
@@ -150,12 +149,6 @@ def dense(widths: list[int], out_features: int, activation: type[nn.Module]) -> 
     for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), activation()]
     return nn.Sequential(*layers, nn.Linear(widths[-1], out_features))
-
-
-def patches(image_shape: tuple[int, ...], patch: int) -> tuple[int, int]:
-    """How many patches lie along the height and the width, the last ones perhaps in part."""
-    _, height, width = image_shape
-    return -(-height // patch), -(-width // patch)
 
 
 def halvings(size: tuple[int, int]) -> list[tuple[int, int]]:

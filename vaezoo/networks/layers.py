@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vaezoo.errors import OptionError
 
@@ -34,6 +35,27 @@ class GatedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h, gate = self.linear(x).chunk(2, dim=-1)
         return h * gate.sigmoid()  # type: ignore[no-any-return]
+
+
+class ReadPatches(nn.Conv2d):
+    """Image -> map of its patches: a convolution of their size and stride (Dosovitskiy et al.
+    2021). The last patches may reach beyond the image: zeros there."""
+
+    def __init__(self, in_channels: int, out_channels: int, patch: int) -> None:
+        super().__init__(in_channels, out_channels, patch, stride=patch)
+        self.patch = patch
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        if height % self.patch or width % self.patch:
+            x = functional.pad(x, (0, -width % self.patch, 0, -height % self.patch))
+        return super().forward(x)
+
+
+def patches(image_shape: tuple[int, ...], patch: int) -> tuple[int, int]:
+    """How many patches lie along the height and the width, the last ones perhaps in part."""
+    _, height, width = image_shape
+    return -(-height // patch), -(-width // patch)
 
 
 def group_norm(channels: int, groups: int) -> nn.GroupNorm:

@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from vaezoo.errors import OptionError
-from vaezoo.networks.layers import ACTIVATIONS, Activation, Direction, group_norm
+from vaezoo.networks.layers import (
+    ACTIVATIONS,
+    Activation,
+    Direction,
+    ReadPatches,
+    group_norm,
+    patches,
+)
 
 SMALLEST = 4  # pixels along the shorter side before the dense layer of a flat code
 FEWEST = 4  # channels: a group norm over fewer values leaves too little of them
@@ -38,6 +45,9 @@ class ResNet:
     of at least 4."""
     activation: Activation = "silu"
     """The non-linearity within the blocks."""
+    patch: int = 1
+    """Pixels along a side of the patches that the first layer reads, and the last one writes, at
+    once: the first resolution is then that of the patches, which costs less."""
 
     def __post_init__(self) -> None:
         if not self.channels or min(self.channels) < FEWEST:
@@ -49,6 +59,8 @@ class ResNet:
             raise OptionError(f"blocks must lie in 1..{MOST_BLOCKS}, not {self.blocks}")
         if not 1 <= self.groups <= MOST_GROUPS:
             raise OptionError(f"groups must lie in 1..{MOST_GROUPS}, not {self.groups}")
+        if self.patch < 1:
+            raise OptionError(f"patch must be at least 1 pixel, not {self.patch}")
 
     def widths(self, resolutions: int) -> list[int]:
         """The channels at each of so many resolutions."""
@@ -119,9 +131,13 @@ class ResNetDown(nn.Module):
     ) -> None:
         super().__init__()
         self.output_shape = output_shape
-        sizes = resolutions(input_shape, output_shape)
+        sizes = resolutions(patches(input_shape, options.patch), output_shape)
         widths = options.widths(len(sizes))
-        stem = nn.Conv2d(input_shape[0], widths[0], 3, padding=1)
+        stem = (
+            ReadPatches(input_shape[0], widths[0], options.patch)
+            if options.patch > 1
+            else nn.Conv2d(input_shape[0], widths[0], 3, padding=1)
+        )
         self.start = Biased(stem, widths[0], context_dim)
         stages: list[nn.Module] = []
         for i, width in enumerate(widths):
@@ -150,7 +166,8 @@ class ResNetUp(nn.Module):
         self, options: ResNet, input_shape: Shape, output_shape: Shape, context_dim: int
     ) -> None:
         super().__init__()
-        sizes = resolutions(output_shape, input_shape)[::-1]
+        self.output_shape = output_shape
+        sizes = resolutions(patches(output_shape, options.patch), input_shape)[::-1]
         widths = options.widths(len(sizes))[::-1]
         start: nn.Module
         if len(input_shape) == 3:
@@ -166,11 +183,17 @@ class ResNetUp(nn.Module):
                 stages.append(Upsample(widths[i - 1], width, sizes[i]))
             stages += residual_blocks(options, width)
         self.stages = nn.Sequential(*stages, *last_norm(options, widths[-1]))
-        self.end = nn.Conv2d(widths[-1], output_shape[0], 3, padding=1)
+        pixels = output_shape[0] * options.patch**2
+        last = nn.Conv2d(widths[-1], pixels, 3, padding=1)
+        self.end: nn.Module = last
+        if options.patch > 1:  # a convolution that puts out all pixels of each (Shi et al. 2016)
+            self.end = nn.Sequential(last, nn.PixelShuffle(options.patch))
         self.to(memory_format=torch.channels_last)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        return self.end(self.stages(self.start(z, context)))  # type: ignore[no-any-return]
+        _, height, width = self.output_shape
+        x: Tensor = self.end(self.stages(self.start(z, context)))
+        return x[..., :height, :width]
 
 
 def residual_blocks(options: ResNet, width: int) -> list[nn.Module]:
@@ -183,12 +206,13 @@ def last_norm(options: ResNet, width: int) -> list[nn.Module]:
     return [group_norm(width, options.groups), ACTIVATIONS[options.activation]()]
 
 
-def resolutions(image_shape: Shape, code_shape: Shape) -> list[Size]:
-    """(H, W) at each resolution, from the image's to the code's: 28, 14, 7, 4.
+def resolutions(first: Size, code_shape: Shape) -> list[Size]:
+    """(H, W) at each resolution, from the first, of the pixels or patches, to the code's: 28, 14,
+    7, 4.
 
     Raises OptionError for a spatial code of a size to which halving does not lead.
     """
-    sizes = [(image_shape[1], image_shape[2])]
+    sizes = [first]
     if len(code_shape) != 3:
         while min(halved(sizes[-1])) >= SMALLEST:
             sizes.append(halved(sizes[-1]))
@@ -200,8 +224,9 @@ def resolutions(image_shape: Shape, code_shape: Shape) -> list[Size]:
         possible = ", ".join(f"{height}x{width}" for height, width in sizes)
         raise OptionError(
             f"a spatial code of {size[0]}x{size[1]} cannot be reached by network 'resnet', which "
-            f"halves these images: choose a latent_shape (channels, height, width) of one of the "
-            f"sizes {possible}, or network='conv' or 'mlp', which take any"
+            f"halves these images from {first[0]}x{first[1]} on: choose a latent_shape (channels, "
+            f"height, width) of one of the sizes {possible}, or network='conv' or 'mlp', which "
+            f"take any"
         )
     return sizes[: sizes.index(size) + 1]
 

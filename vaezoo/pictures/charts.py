@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vaezoo.errors import DataError
 from vaezoo.pictures.bars import Bars, bars
+from vaezoo.words import counted
 
 MOST_SITES = 12
 FLOOR = -1.0
@@ -91,7 +92,7 @@ def column_chart(
     panel = Bars(
         values=values,
         names=list(names) or [f"x{column}" for column in range(len(values))],
-        title=f"R squared of {len(values):,} columns{median}",
+        title=f"R squared of {counted(len(values), 'column')}{median}",
         unit="1 is perfect, 0 as good as the column's own mean",
         things="columns",
         ranked=False,
@@ -104,7 +105,7 @@ def _site(site: SiteKL, *, alone: bool) -> Bars:
     values, active = site.kl.tolist(), site.active
     total = sum(values)
     nats = f"{total:,.2f}" if abs(total) < 1e7 else f"{total:.3g}"
-    title = f"{site.name}: {nats} nats in {site.size:,} dimension" + "s" * (site.size != 1)
+    title = f"{site.name}: {nats} nats in {counted(site.size, 'dimension')}"
     if active is not None:
         title += f", {int(active.sum()):,} active"
     if len(values) != site.size:

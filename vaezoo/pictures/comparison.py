@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vaezoo.pictures.figures import Reconstructs, Samples
+from vaezoo.pictures.figures import DRAWN, Reconstructs, Samples
 from vaezoo.pictures.sheet import check_images, draw_sheet
 
 COLUMNS = 16
@@ -49,10 +49,13 @@ def comparison(
         own = None if classes is None else torch.arange(len(x)) % classes
         rows.append(model.sample(len(x), y=own, seed=seed))
         labels.append(f"{name} samples")
+    unfitted = ", ".join(name for name, model in models.items() if model.bound == "none")
     caption = (
-        "Originals, each above what every model makes of it, the mean of p(x|z); below, samples "
-        "of each model: means of p(x|z) at draws of z from the prior"
-    ) + (f"; {of}" if of else "")
+        f"Originals, each above what every model makes of it, the mean of p(x|z); below, samples "
+        f"of each model: {DRAWN}"
+        + (f", which no likelihood bound fits to the codes of {unfitted}" if unfitted else "")
+        + (f"; {of}" if of else "")
+    )
     for row, label in zip(rows, labels, strict=True):
         check_images(row, label)
     return draw_sheet(

@@ -18,7 +18,8 @@ from vaezoo.pictures.axes import even_labels
 from vaezoo.pictures.grid import grid
 from vaezoo.pictures.sheet import check_images, draw_sheet
 
-DRAWN = "Samples: means of p(x|z) at draws of z from the prior"
+DRAWN = "means of p(x|z) at draws of z from the prior"
+UNFITTED = "means of p(x|z) at draws of z from a prior that no likelihood bound fits to the codes"
 MOST_TRAVERSED = 16
 """How many latent dimensions a traversal shows unless told which."""
 
@@ -37,6 +38,10 @@ class Samples(Protocol):
     def num_classes(self) -> int | None:
         """How many classes its labels tell apart; None without labels."""
 
+    @property
+    def bound(self) -> str:
+        """What its loss is to log p(x): an "exact" or "relaxed" bound, or "none"."""
+
     def sample(self, n: int, /, *, y: Tensor | None, seed: int | None) -> Tensor:
         """`n` images (n, C, H, W) in [0, 1], of the classes `y` (n,) if given."""
 
@@ -52,6 +57,16 @@ class Traverses(Protocol):
         self, x: Tensor, /, *, dims: list[int], steps: int, limit: float, y: Tensor | None
     ) -> Tensor:
         """One example (1, C, H, W) to (len(dims), steps, C, H, W) in [0, 1]."""
+
+
+def drawn(model: Samples, of: str = "") -> str:
+    """What a model's samples are, for captions; of: such as " of class coat".
+
+    A bound on log p(x) brings codes and prior together; without one, that must be said.
+    """
+    if model.bound == "none":
+        return f"Decoded random codes{of}: {UNFITTED}"
+    return f"Samples{of}: {DRAWN}"
 
 
 def reconstructions(
@@ -118,18 +133,18 @@ def samples(
         raise DataError(f"Cannot draw {n} samples; ask for at least one.")
     classes = model.num_classes
     y = None if classes is None else torch.arange(n) % classes
-    drawn = DRAWN
+    text = drawn(model)
     labels: list[str] = []
     if classes is not None and columns is None and classes <= min(n, 25):
         labels = [str(label) for label in range(classes)]
-        drawn += ", one class in each column"
+        text += ", one class in each column"
     elif classes is not None:
-        drawn += f", row by row of the classes 0 to {min(n, classes) - 1}"
-        drawn += f", the first {n} of {classes}" if n < classes else " in turn"
+        text += f", row by row of the classes 0 to {min(n, classes) - 1}"
+        text += f", the first {n} of {classes}" if n < classes else " in turn"
     return grid(
         model.sample(n, y=y, seed=seed),
         len(labels) or _columns(ceil(sqrt(n)) if columns is None else columns, n),
-        caption=drawn if caption is None else caption,
+        caption=text if caption is None else caption,
         column_labels=labels,
     )
 
@@ -168,7 +183,7 @@ def class_samples(
     return grid(
         model.sample(len(y), y=y, seed=seed),
         per_class,
-        caption=f"{DRAWN}, one class in each row" if caption is None else caption,
+        caption=f"{drawn(model)}, one class in each row" if caption is None else caption,
         row_labels=list(classes) or [str(label) for label in range(count)],
     )
 

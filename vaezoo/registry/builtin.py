@@ -115,7 +115,8 @@ def vaezoo_specs() -> Iterator[Spec]:
         "bits-per-dim": "-ELBO in bits for each dimension of discrete data",
         "log-likelihood": "Importance-weighted log p(x) in nats, 5,000 samples",
     }
+    figures = {"elbo": ("elbo", "reconstruction", "kl")}
     for name, summary in metrics.items():
         attribute = name.replace("-", "_")
         target = f"vaezoo.evaluation.evaluation:{attribute}"
-        yield MetricSpec(name=name, target=target, summary=summary)
+        yield MetricSpec(name=name, target=target, summary=summary, figures=figures.get(name, ()))

@@ -19,7 +19,7 @@ from vaezoo.registry.discovery import Plugin, discover
 from vaezoo.registry.faults import described, remedy
 from vaezoo.registry.loading import plugin_code
 from vaezoo.registry.requirements import required_by
-from vaezoo.registry.specs import Spec, VariantSpec
+from vaezoo.registry.specs import MetricSpec, Spec, VariantSpec
 
 S = TypeVar("S", bound=Spec)
 
@@ -68,7 +68,18 @@ def find_with_plugin(kind: type[S], name: str) -> tuple[S, Plugin]:
         if spec.name == name:
             return spec, plugin
     missing = UnknownVariantError if kind is VariantSpec else UnknownComponentError
-    raise missing(f"unknown {kind.kind} {name!r}.{did_you_mean(name, names(kind))}{skipped()}")
+    raise missing(f"unknown {kind.kind} {name!r}.{_hint(kind, name)}{skipped()}")
+
+
+def _hint(kind: type[Spec], name: str) -> str:
+    """The nearest match and what exists; of a figure's name, the metric that brings it."""
+    known = sorted((spec for spec, _ in specs(kind)), key=lambda spec: spec.name)
+    figure = name.replace("-", "_")
+    for spec in known:
+        if isinstance(spec, MetricSpec) and figure in spec.figures:
+            listed = ", ".join(other.listed for other in known)
+            return f" It is a figure of the metric {spec.name!r}. Available: {listed}."
+    return did_you_mean(name, [spec.name for spec in known], {s.name: s.listed for s in known})
 
 
 def skipped() -> str:

@@ -51,6 +51,11 @@ class Spec:
         for requirement in self.requires:
             requirements.check(requirement)
 
+    @property
+    def listed(self) -> str:
+        """How errors list what exists."""
+        return self.name
+
     def missing(self) -> tuple[str, ...]:
         """Those of ``requires`` that are not installed, or not in a version that serves."""
         return tuple(each for each in self.requires if requirements.unmet(each))
@@ -121,6 +126,13 @@ class MetricSpec(Spec):
     """Recipe: ``(options) -> Callable[[vaezoo.evaluation.Evaluation], dict[str, float]]``."""
 
     kind: ClassVar[str] = "metric"
+
+    figures: tuple[str, ...] = ()
+    """The names of its figures, if they are not its own."""
+
+    @property
+    def listed(self) -> str:
+        return f"{self.name} ({', '.join(self.figures)})" if self.figures else self.name
 
 
 SPECS: tuple[type[Spec], ...] = (

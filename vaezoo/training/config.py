@@ -9,11 +9,13 @@ from typing import Any, Literal
 import torch
 
 from vaezoo.data import Binarization
-from vaezoo.errors import OptionError
+from vaezoo.errors import OptionError, did_you_mean
 from vaezoo.options import build, options_of
+from vaezoo.words import counted
 
 BATCH, EPOCHS, STEPS = 128, 10, 2_000
 COMPILE_PAYS = 2_000  # steps on CUDA, below which compiling takes longer than it saves
+DEVICES = ("auto", "cpu", "cuda", "cuda:1", "mps")
 DECIDED = (
     "batch_size",
     "validate_every",
@@ -147,7 +149,8 @@ def resolve(config: TrainingConfig, steps_per_epoch: int | None) -> Resolved:
         )
     if steps is not None and config.lr_warmup_steps > steps:
         raise OptionError(
-            f"lr_warmup_steps is {config.lr_warmup_steps}, more than the {steps} steps of the run"
+            f"lr_warmup_steps is {config.lr_warmup_steps}, more than the "
+            f"{counted(steps, 'step')} of the run"
         )
     quarter, fiftieth = (VALIDATE_EVERY, 0) if steps is None else (-(-steps // 4), -(-steps // 50))
     an_epoch = min(steps_per_epoch or quarter, quarter)
@@ -197,10 +200,20 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+    except RuntimeError as error:
+        meant = name.replace("gpu", "cuda")  # near to cpu by its letters alone
+        raise OptionError(f"unknown device {name!r}.{did_you_mean(meant, DEVICES)}") from error
+    try:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise OptionError(f"device {name!r} cannot be used: {reason}") from error
+        reason = str(error).splitlines()[0].partition(". ")[0]
+        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+            has = [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["no CUDA GPU"]
+            reason = f"torch finds {', '.join(has)} on this machine"
+        raise OptionError(
+            f"device {name!r} cannot be used: {reason}; 'auto' takes what there is, 'cpu' is "
+            f"always there"
+        ) from error
     return device
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from vaezoo.errors import RunError
 
 COMPARED = ("model", "data", "training")  # must be the same for a run to go on
-FREE = {"vaezoo": None, "log": None}  # but for its version, and for what only looks on
+FREE = dict.fromkeys(("vaezoo", "classes", "log"))  # but for version, names, what only looks on
 PLUGINS = ("plugin", "part_plugins")  # of the model: compared but for their versions
 TOTALS = ("steps", "epochs")  # but for these, which may grow
 
@@ -22,7 +22,6 @@ def longer(recorded: Mapping[str, Any], config: Mapping[str, Any], name: str) ->
     for part in COMPARED:
         old, new = ({**_without_versions(c[part]), **FREE} for c in (recorded, config))
         if part == "training":
-            old = {**dict.fromkeys(new), **old}  # None: of an option that came later
             for total in TOTALS:
                 old.pop(total, None), new.pop(total, None)
         found += _differences(old, new, part)
@@ -65,10 +64,11 @@ def _without_versions(part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _differences(old: Any, new: Any, where: str) -> list[str]:
+    """What is recorded otherwise. None is as good as nothing: of an option that came later."""
     if isinstance(old, dict) and isinstance(new, dict):
         found = []
         for key in sorted({*old, *new}):
-            found += _differences(old.get(key, "absent"), new.get(key, "absent"), f"{where}.{key}")
+            found += _differences(old.get(key), new.get(key), f"{where}.{key}")
         return found
     return [] if old == new else [f"{where} was {_brief(old)} and now is {_brief(new)}"]
 

@@ -1,41 +1,24 @@
-"""What went wrong in training without an error, and what to try: looked for when it has ended.
-
-B batch, D numbers in one z.
-"""
+"""What went wrong in training without an error, and what to try: looked for when it has ended."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.distributions import Distribution, constraints
 
+from vaezoo.batch import Batch
 from vaezoo.data import Binarization, Data, Source
-from vaezoo.inference import evaluating, seeded
+from vaezoo.evaluation.latents import SiteFigures, site_figures
+from vaezoo.inference import chunks
 from vaezoo.model import VAE
 from vaezoo.shown import examples
-from vaezoo.trace import Site
 
 COLLAPSED = 0.1  # nats; the mutual information of x and z is no more than the KL
-INACTIVE = 0.01  # of the prior's variance: Burda et al. 2016, section 5.2
-EXAMPLES = 1000
+EXAMPLES, BATCH = 1000, 100
+MANY, SPARE = 100, 0.1  # of many dimensions, as a spatial code has, some are always to spare
 ENOUGH_STEPS = 500  # with fewer, an encoder may not have begun to say anything
-
-
-@dataclass(frozen=True, kw_only=True)
-class Use:
-    """How much of a group of latents is used."""
-
-    site: str
-    kl: float
-    """Nats."""
-    dims: int | None
-    """How many numbers one z holds; None where activity is not defined."""
-    inactive: list[int]
 
 
 def diagnose(
@@ -92,54 +75,30 @@ def unused_latents(model: VAE, source: Source, binarization: Binarization, step:
     weights = "lower beta, lengthen its warm-up (warmup_steps), or use free bits"
     found = []
     for use in uses:
-        of = "" if len(uses) == 1 else f" of {use.site}"
-        if use.kl < COLLAPSED:
+        of = "" if len(uses) == 1 else f" of {use.name}"
+        kl = use.kl.sum().item()
+        if kl < COLLAPSED:
             found.append(
-                f"the posterior{of} has collapsed: its KL is {use.kl:.2g} nats, so z says next "
+                f"the posterior{of} has collapsed: its KL is {kl:.2g} nats, so z says next "
                 f"to nothing about x: {weights}, or take a weaker decoder"
             )
-        elif use.inactive:
+        elif len(use.inactive) > (use.size * SPARE if use.size >= MANY else 0):
             dims = ", ".join(map(str, use.inactive[:10]))
             more = f" and {len(use.inactive) - 10} more" if len(use.inactive) > 10 else ""
             found.append(
-                f"{len(use.inactive)} of {use.dims} latent dimensions{of} are inactive, their "
+                f"{len(use.inactive)} of {use.size} latent dimensions{of} are inactive, their "
                 f"posterior means hardly depend on x ({dims}{more}): a smaller latent_dim would "
                 f"do as well; to have them used, {weights}"
             )
     return found
 
 
-def latent_use(model: VAE, source: Source, binarization: Binarization) -> list[Use]:
-    """For each site, over the first 1,000 examples at most: its KL, its inactive dimensions."""
+def latent_use(model: VAE, source: Source, binarization: Binarization) -> tuple[SiteFigures, ...]:
+    """The KL of each site and its active dimensions, over the first 1,000 examples at most."""
     x, y = examples(source, range(min(EXAMPLES, len(source))), binarization)
     x = x.to(model.device, model.dtype)
     y = None if y is None else y.to(model.device)
-    with evaluating(model), seeded(0, model.device):
-        trace = model(x, y)
-        return [_use(site, kl) for site, kl in zip(trace.sites, trace.kls, strict=True)]
-
-
-def _use(site: Site, kl: Tensor) -> Use:
-    codes = _standardised_means(site.q, site.p)
-    inactive: list[int] = []
-    if codes is not None:
-        inactive = (codes.var(0) < INACTIVE).nonzero().flatten().tolist()
-    dims = None if codes is None else codes.shape[1]
-    return Use(site=site.name, kl=kl.mean().item(), dims=dims, inactive=inactive)
-
-
-def _standardised_means(q: Distribution, p: Distribution) -> Tensor | None:
-    """(E_q[z|x] - E_p[z]) / std_p[z]: (B, D). None where z is not real, or has no such moments."""
-    try:
-        support = q.support
-        if getattr(support, "base_constraint", support) is not constraints.real:
-            return None
-        means = (q.mean - p.mean) / p.stddev
-    except NotImplementedError:
-        return None
-    count = means.shape[means.ndim - len(q.event_shape) - 1]
-    means = means.reshape(-1, *q.event_shape).flatten(1)
-    return means if len(means) == count > 1 else None
+    return site_figures(model, (Batch(*piece) for piece in chunks(x, y, BATCH)))
 
 
 def _moving(model: VAE, step: int) -> bool:

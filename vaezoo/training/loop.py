@@ -25,6 +25,7 @@ from vaezoo.training.run_folder import RunFolder, finite
 from vaezoo.training.step import TrainingStep
 from vaezoo.training.validation import validate
 from vaezoo.weights import save
+from vaezoo.words import counted
 
 EVALUATION_BATCH = 1000
 
@@ -99,7 +100,7 @@ class Run:
         assert self.folder is not None
         step, steps = state.progress["step"], self.config.steps
         if step < 0 or (steps is not None and step > steps):
-            raise CheckpointError(f"{path} is none of a run of {steps} steps")
+            raise CheckpointError(f"{path} is none of a run of {counted(steps or 0, 'step')}")
         checkpoint.restore(self.training_step, state, path)
         self.step = step
         self.history = History(self.folder.rewind(step), state.progress["best"])
@@ -153,7 +154,7 @@ class Run:
         seconds = max(time.perf_counter() - self.clock, 1e-9)
         per_second = (self.step - self.clock_step) / seconds
         self._restart_clock()
-        speed = {"images_per_second": per_second * self.config.batch_size, "seconds": seconds}
+        speed = {"examples_per_second": per_second * self.config.batch_size, "seconds": seconds}
         if self.config.steps is not None:
             speed["seconds_left"] = (self.config.steps - self.step) / per_second
         return speed

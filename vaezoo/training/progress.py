@@ -143,7 +143,7 @@ def place(step: int, steps: int | None) -> str:
 
 def speed(record: Mapping[str, Any], *, gap: str = "  ") -> str:
     """How fast, and how long still, where that is known."""
-    text = f"{record['images_per_second']:,.0f} images/s"
+    text = f"{record['examples_per_second']:,.0f} examples/s"
     left = record.get("seconds_left")
     return text if left is None else f"{text}{gap}{duration(left)} left"
 

@@ -113,6 +113,8 @@ class Trainer:
                     stacklevel=3,
                 )
             model.preprocessing = splits.preprocessing
+        if splits.classes and len(splits.classes) == model.num_classes:
+            model.classes = splits.classes
         folder = None if out is None else RunFolder(out)
         recorded = folder.config()["training"] if folder and resume and folder.exists() else None
         asked = self.config if recorded is None else as_recorded(self.config, recorded)
