@@ -6,12 +6,14 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 import vaezoo
 from vaezoo import registry
+from vaezoo.registry import requirements
 from vaezoo.registry.specs import Spec, VariantSpec
 
 Install = Callable[..., Path]
@@ -125,6 +127,87 @@ def test_a_missing_extra_is_named_with_how_to_get_it(install_plugin: Install) ->
     assert "mine/tiny-vae" in vaezoo.list_variants()
     with pytest.raises(vaezoo.MissingRequirementError, match="pip install no-such-dist"):
         vaezoo.create("mine/tiny-vae")
+
+
+@pytest.mark.parametrize(
+    ("requirement", "why"),
+    [
+        ("pluggy", ""),
+        ("Pluggy>=1", ""),
+        ("pluggy[dev]>=1", None),  # its own test tools, which may be there or not
+        ("no-such-dist; python_version < '3'", ""),
+        ("no-such-dist", "no-such-dist is not installed"),
+        ("no-such-dist>=2", "no-such-dist is not installed"),
+        ("pluggy>=99", f"pluggy {version('pluggy')} is installed"),
+    ],
+)
+def test_requirements_are_read_as_pip_reads_them(requirement: str, why: str | None) -> None:
+    assert why in (requirements.unmet(requirement), None)
+
+
+def test_an_extra_is_met_where_what_it_asks_for_is(install_plugin: Install) -> None:
+    install_plugin(
+        distribution="extras",
+        entry_point="extras",
+        code={"extras.py": ""},
+        requires=(
+            'no-such-dist>=2; extra == "absent"',
+            'pluggy>=1; extra == "present"',
+            'nor-this; extra == "other"',
+        ),
+    )
+    assert requirements.unmet("extras[present]>=1") == ""
+    assert requirements.unmet("extras[present,absent]") == "no-such-dist is not installed"
+
+
+@pytest.mark.parametrize("requires", ["zuko", ("zuko >> 1",), ("",)])
+def test_requirements_that_pip_would_not_read_are_refused(requires: object) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  (packaging's own words)
+        VariantSpec(name="it", target=print, requires=requires)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "use", "wanted"),
+    [
+        ("NetworkSpec", {"network": "mine/wrong"}, "torch.nn.Module"),
+        ("PriorSpec", {"prior": "mine/wrong"}, "vaezoo.Prior"),
+        ("LikelihoodSpec", {"likelihood": "mine/wrong"}, "vaezoo.heads.Head"),
+    ],
+)
+def test_a_part_that_is_none_is_told_with_its_distribution(
+    install_plugin: Install, kind: str, use: dict[str, str], wanted: str
+) -> None:
+    model = MODEL.split("def tiny")[0] + "def wrong(options: Options, *a, **k): return 'it'\n"
+    hook = (
+        HOOK.replace("VariantSpec", kind).replace("tiny-vae", "wrong").replace(":tiny", ":wrong")
+    )
+    code = {"mine/__init__.py": hook, "mine/model.py": model}
+    install_plugin(distribution="vaezoo-mine", version="1.2", entry_point="mine", code=code)
+    message = rf"from vaezoo-mine 1\.2\) returned str, not a {wanted}"
+    with pytest.raises(vaezoo.VaezooError, match=message):
+        vaezoo.create("vae", **use)
+
+
+def test_data_that_are_none_are_told_with_their_distribution(install_plugin: Install) -> None:
+    model = MODEL.split("def tiny")[0] + "def wrong(options: Options, root): return [1]\n"
+    hook = HOOK.replace("VariantSpec", "DatasetSpec").replace(":tiny", ":wrong")
+    code = {"mine/__init__.py": hook, "mine/model.py": model}
+    install_plugin(distribution="vaezoo-mine", entry_point="mine", code=code)
+    with pytest.raises(vaezoo.VaezooError, match=r"returned list, not a vaezoo\.data\.Data"):
+        vaezoo.evaluate(vaezoo.create("vae"), "mine/tiny-vae")
+
+
+def test_a_broken_part_does_not_hide_a_sound_one_that_is_chosen_by_its_options(
+    install_plugin: Install,
+) -> None:
+    for name, model in (("a", "raise RuntimeError"), ("b", MODEL)):
+        hook = HOOK.replace("VariantSpec", "PriorSpec").replace("mine", name)
+        code = {f"{name}/__init__.py": hook, f"{name}/model.py": model}
+        install_plugin(distribution=f"vaezoo-{name}", entry_point=name, code=code)
+    import b.model
+
+    chosen = vaezoo.assembly.choose(vaezoo.PriorSpec, b.model.Options(scale=3.0))
+    assert chosen.to_json() == {"name": "b/tiny-vae", "scale": 3.0}
 
 
 def test_between_two_third_parties_the_first_in_order_keeps_a_name(

@@ -245,6 +245,7 @@ def set_path(config: dict[str, Any], path: str, value: Any) -> None:
         ("parts.network", "mlp; rm -rf /", "unknown network"),
         ("parts", None, "damaged at parts"),
         ("plugin", 3, "damaged at plugin"),
+        ("part_plugins", [], "damaged at part_plugins"),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused(
@@ -266,8 +267,66 @@ def test_the_plugin_that_is_missing_is_named(tmp_path: Path) -> None:
         config["plugin"] = {"distribution": "vaezoo-mine", "version": "1.2"}
 
     rewrite(tmp_path, change)
-    with pytest.raises(vaezoo.CheckpointError, match=r"pip install 'vaezoo-mine'"):
+    with pytest.raises(vaezoo.CheckpointError, match=r"pip install 'vaezoo-mine==1\.2'"):
         vaezoo.load(tmp_path)
+
+
+def older(version: str) -> Callable[[dict[str, Any], dict[str, Tensor]], None]:
+    """As if another version of vaezoo had saved it."""
+
+    def change(config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        config["vaezoo"] = config["plugin"]["version"] = version
+
+    return change
+
+
+def test_another_version_of_vaezoo_is_told_where_it_fits_and_where_not(tmp_path: Path) -> None:
+    model = make()
+    vaezoo.save(model, tmp_path)
+    rewrite(tmp_path, older("0.0.7"))
+    told = r"saved with vaezoo 0\.0\.7, and [\d.]+ is installed \(pip install 'vaezoo==0\.0\.7'"
+    with pytest.warns(vaezoo.PluginWarning, match=told) as caught:
+        assert same_outputs(vaezoo.load(tmp_path), model)
+    assert len(caught) == 1  # though the variant, the parts and the file are vaezoo's
+    rewrite(tmp_path, lambda config, tensors: tensors.pop(NAME))
+    with pytest.raises(vaezoo.CheckpointError, match=f"lacks {NAME}. The likely cause: .*{told}"):
+        vaezoo.load(tmp_path)
+    with pytest.raises(vaezoo.CheckpointError, match=told):
+        vaezoo.load(tmp_path, into=make())
+
+
+def test_a_patch_of_vaezoo_is_told_only_where_it_does_not_fit(tmp_path: Path) -> None:
+    vaezoo.save(make(), tmp_path)
+    patch = ".".join([*vaezoo.__version__.split(".")[:2], "99"])
+    rewrite(tmp_path, older(patch))
+    vaezoo.load(tmp_path)
+    rewrite(tmp_path, lambda config, tensors: set_path(config, "options.nonsense", 1))
+    with pytest.raises(vaezoo.CheckpointError, match=rf"likely cause: it was saved with.*{patch}"):
+        vaezoo.load(tmp_path)
+
+
+def test_parts_that_another_distribution_brought_are_told(tmp_path: Path) -> None:
+    vaezoo.save(make(), tmp_path)
+    plugins = {"network": {"distribution": "vaezoo-mine", "version": "1.2"}, "prior": 3}
+    rewrite(tmp_path, lambda config, tensors: set_path(config, "part_plugins", plugins))
+    told = "'mlp' was that of vaezoo-mine 1.2, .*'standard-normal' was that of an unknown dist"
+    with pytest.warns(vaezoo.PluginWarning, match=told):
+        vaezoo.load(tmp_path)
+
+
+@pytest.mark.parametrize("plugin", [{}, {"distribution": "x'; rm -rf ~ #\n", "version": "1\n2"}])
+def test_a_plugin_that_is_no_distribution_gets_into_no_command(
+    tmp_path: Path, plugin: dict[str, str]
+) -> None:
+    vaezoo.save(make(), tmp_path)
+
+    def change(config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        config["variant"], config["plugin"] = "mine/skewed-vae", plugin
+
+    rewrite(tmp_path, change)
+    with pytest.raises(vaezoo.CheckpointError, match="no plugin here brings it") as caught:
+        vaezoo.load(tmp_path)
+    assert "rm -rf" not in str(caught.value)
 
 
 NAME = "decoder.network.inner.layers.0.weight"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from vaezoo.errors import OptionError, did_you_mean
+from vaezoo.errors import OptionError, VaezooError, did_you_mean
 from vaezoo.heads import Head, PredictedSigma
 from vaezoo.networks.layers import Direction
 from vaezoo.networks.mlp import MLP, mlp
@@ -18,11 +18,19 @@ from vaezoo.networks.own import Wrapped, takes
 from vaezoo.options import build, options_class, to_json
 from vaezoo.parts import Folded, NetworkDecoder, NetworkEncoder
 from vaezoo.registry import lookup
+from vaezoo.registry.discovery import DISTRIBUTION
 from vaezoo.registry.specs import LikelihoodSpec, NetworkSpec, PriorSpec, Spec
 
 Component = str | Mapping[str, Any] | Any
 """A component by name, by name and options ``{"name": "mlp", "hidden": [400]}``, or by an
 instance of its options class."""
+
+MADE: dict[type[Spec], tuple[type[Any], str]] = {
+    NetworkSpec: (nn.Module, "torch.nn.Module"),
+    PriorSpec: (nn.Module, "vaezoo.Prior"),
+    LikelihoodSpec: (Head, "vaezoo.heads.Head"),
+}
+"""What the recipes of a kind must return, and how it is called."""
 
 LATENT_DIM = 16  # unless the caller chose it, or a shape
 OFFERS = ("num_classes", "latent_dim", "latent_shape", "network", "likelihood")
@@ -74,7 +82,11 @@ class Choice:
     options: Any
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return lookup.recipe(self.spec)(self.options, *args, **kwargs)
+        made = lookup.recipe(self.spec)(self.options, *args, **kwargs)
+        wanted, name = MADE.get(type(self.spec), (object, ""))
+        if not isinstance(made, wanted):
+            raise lookup.wrong_result(self.spec, made, name)
+        return made
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.spec.name, **to_json(self.options)}
@@ -92,6 +104,8 @@ class ModelConfig:
     """network, likelihood, prior: name and options; None for a module of the user's own."""
     plugin: Mapping[str, str]
     """Distribution and version of the plugin that brought the variant."""
+    part_plugins: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    """The same for each part that another distribution than vaezoo brought."""
 
     @property
     def rebuildable(self) -> bool:
@@ -125,6 +139,8 @@ class Parts:
         self._classes = shared.num_classes or self._offered.get("num_classes")
         self._chosen = {name: value for name, value in chosen.items() if value is not None}
         self._used: dict[str, Any] = {}
+        self.plugins: dict[str, dict[str, str]] = {}
+        """By slot, distribution and version of what is not vaezoo's own, as far as it is used."""
         self._numbers: dict[str, Any] = {"input_shape": list(shared.input_shape)}
 
     @property
@@ -304,6 +320,9 @@ class Parts:
     def _component(self, slot: str, kind: type[Spec], default: Component) -> Choice:
         choice = choose(kind, self._chosen.get(slot, default))
         self._used[slot] = choice.to_json()
+        plugin = lookup.owner(choice.spec)
+        if plugin is not None and plugin.distribution != DISTRIBUTION:
+            self.plugins[slot] = plugin.recorded()
         return choice
 
     def finish(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -336,7 +355,7 @@ def choose(kind: type[Spec], value: Component) -> Choice:
         return Choice(spec, build(cls, options, f"{kind.kind} {name!r}"))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         for spec, _ in lookup.specs(kind):
-            if not spec.missing() and options_class(lookup.recipe(spec)) is type(value):
+            if _takes(spec, type(value)):
                 return Choice(spec, build(type(value), _fields(value), spec.name))
     found = type(value).__name__ if isinstance(value, nn.Module) else repr(value)
     own = " Networks of your own go into encoder=vaezoo.wrap(...) and decoder=vaezoo.wrap(...)."
@@ -345,6 +364,13 @@ def choose(kind: type[Spec], value: Component) -> Choice:
         f"{own if isinstance(value, nn.Module) and kind is NetworkSpec else ''} "
         f"Available: {', '.join(lookup.names(kind))}."
     )
+
+
+def _takes(spec: Spec, options: type[Any]) -> bool:
+    try:
+        return options_class(lookup.recipe(spec)) is options
+    except VaezooError:  # it needs a package, or is broken: it cannot be meant
+        return False
 
 
 def _fields(options: Any) -> dict[str, Any]:

@@ -51,7 +51,8 @@ class TrainingWarning(UserWarning):
 
 
 class PluginWarning(UserWarning):
-    """A plugin was skipped; the message names its distribution and says what to do."""
+    """A plugin was skipped, or is another than that of a saved model; the message names the
+    distributions and says what to do."""
 
 
 class DataWarning(UserWarning):

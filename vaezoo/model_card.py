@@ -22,6 +22,8 @@ def model_card(model: VAE, config: Mapping[str, Any], figures: Mapping[str, floa
     ]
     if plugin:
         rows.append(("plugin", f"{plugin['distribution']} {plugin['version']}"))
+    for part, other in config.get("part_plugins", {}).items():
+        rows.append((f"{part}'s plugin", f"{other['distribution']} {other['version']}"))
     rows += [(name, f"{value:.4g}") for name, value in figures.items()]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     own = config["variant"] is None or None in config["parts"].values()

@@ -8,6 +8,7 @@ the one that counts: it is replaced in one step, with ``config.json`` absent mea
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,17 @@ import torch
 from torch import Tensor
 
 import vaezoo
+from vaezoo import provenance
 from vaezoo.assembly import ModelConfig
 from vaezoo.data.preprocessing import (
     Preprocessing,
     preprocessing_from_json,
     preprocessing_to_json,
 )
-from vaezoo.errors import CheckpointError, OptionError, VaezooError
+from vaezoo.errors import CheckpointError, OptionError, PluginWarning, VaezooError
 from vaezoo.files import dump_json, write_atomic
 from vaezoo.model import VAE
 from vaezoo.model_card import model_card
-from vaezoo.registry import lookup
-from vaezoo.registry.specs import VariantSpec
 from vaezoo.tensor_files import checksum, ordered
 from vaezoo.zoo import from_config
 
@@ -86,6 +86,7 @@ def config_of(model: VAE) -> dict[str, Any]:
         "shared": dict(config.shared),
         "parts": dict(config.parts),
         "plugin": dict(config.plugin),
+        **({"part_plugins": dict(config.part_plugins)} if config.part_plugins else {}),
     }
 
 
@@ -94,28 +95,32 @@ def load(path: str | Path, device: str | torch.device = "cpu", into: VAE | None 
 
     into: a model of the user's own making, which takes the weights; needed where a part was a
     module of the user's own. Nothing that the file names is imported: the variant must be one
-    that an installed plugin provides. Raises CheckpointError for whatever does not fit.
+    that an installed plugin provides. Raises CheckpointError for whatever does not fit. Warns
+    with a PluginWarning where a plugin, or vaezoo, is another than the file was saved with, or
+    its version in the first two numbers.
     """
     file = find_weights(path)
     config, tensors, digest = _read(file, device)
     _compare_with_folder(file, config)
     if into is None:
         parsed = parse_config(config, file)
-        _check_shapes(parsed, tensors, file)
-        model = _rebuild(parsed, file)
+        _check_shapes(parsed, tensors, file, _likely_cause(config))
+        model = _rebuild(parsed, file, _likely_cause(config))
         dtypes = {t.dtype for t in tensors.values() if t.is_floating_point()}
         if len(dtypes) == 1:
             model.to(dtypes.pop())
     else:
         check_format(config, file)
         model = into
-    _check_state(model.state_dict(), tensors, file)
+    _check_state(model.state_dict(), tensors, file, _likely_cause(config))
     if digest not in (None, checksum(tensors)):
         raise CheckpointError(
             f"{file} is damaged, or was changed by something else: its tensors are not those that "
             f"were saved"
         )
     preprocessing, classes = _preprocessing(config, file), _classes(config, file)
+    if told := provenance.warning(config):
+        warnings.warn(f"{file}: {told}", PluginWarning, stacklevel=2)
     model.to(device)
     model.load_state_dict(tensors)
     model.prepared, model.origin = True, str(file)
@@ -206,7 +211,7 @@ def check_format(config: Mapping[str, Any], file: Path) -> None:
 
 
 def parse_config(config: Mapping[str, Any], file: Path) -> ModelConfig:
-    """The checked config of a model that can be made from it alone."""
+    """The checked config of a model that can be made from it alone, by plugins that are here."""
     check_format(config, file)
     variant = config.get("variant")
     if variant is None:
@@ -215,6 +220,7 @@ def parse_config(config: Mapping[str, Any], file: Path) -> ModelConfig:
             f"and pass it as load(..., into=model)"
         )
     mappings = {name: config.get(name) for name in ("options", "shared", "parts", "plugin")}
+    mappings["part_plugins"] = config.get("part_plugins", {})
     wrong = [name for name, value in mappings.items() if not isinstance(value, dict)]
     if not isinstance(variant, str) or wrong:
         raise CheckpointError(f"{file}: the config is damaged at {', '.join(wrong) or 'variant'}")
@@ -225,6 +231,8 @@ def parse_config(config: Mapping[str, Any], file: Path) -> ModelConfig:
             f"{file} holds a {variant!r} whose {own} was a module of your own: make the model "
             f"again and pass it as load(..., into=model)"
         )
+    if why := provenance.missing(config):
+        raise CheckpointError(f"{file} holds {why}")
     return parsed
 
 
@@ -245,51 +253,39 @@ def _classes(config: Mapping[str, Any], file: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _rebuild(config: ModelConfig, file: Path) -> VAE:
+def _likely_cause(config: Mapping[str, Any]) -> str:
+    """What to add to the error where a model does not fit: that it was saved with others."""
+    told = provenance.differences(config, patches=True)
+    return f". The likely cause: {told}" if told else ""
+
+
+def _rebuild(config: ModelConfig, file: Path, cause: str) -> VAE:
     try:
         with torch.random.fork_rng(devices=[]):  # the initialisation is thrown away
             return from_config(config)
     except (VaezooError, TypeError, ValueError, RuntimeError, RecursionError) as error:
-        raise CheckpointError(f"{file}: its model cannot be made again: {error}") from error
+        message = f"{file}: its model cannot be made again: {error}{cause}"
+        raise CheckpointError(message) from error
 
 
-def _refuse_unknown_variant(config: ModelConfig, file: Path) -> None:
-    if config.variant not in lookup.names(VariantSpec):
-        raise CheckpointError(_missing_plugin(config, file))
-
-
-def _missing_plugin(config: ModelConfig, file: Path) -> str:
-    distribution = str(config.plugin.get("distribution", "unknown"))
-    version = str(config.plugin.get("version", "unknown"))
-    name = repr(config.variant)
-    for plugin in lookup.plugins():
-        if plugin.distribution == distribution and plugin.status != "ok":
-            return (
-                f"{file} holds a {name} of {distribution} {version}; that plugin is installed "
-                f"but {plugin.status}: {plugin.error}"
-            )
-    if distribution == "vaezoo":
-        return f"{file} holds a {name} of vaezoo {version}: pip install --upgrade vaezoo"
-    return (
-        f"{file} holds a {name}, which the plugin {distribution} {version} brings: "
-        f"pip install '{distribution}'"
-    )
-
-
-def _check_shapes(config: ModelConfig, tensors: Mapping[str, Tensor], file: Path) -> None:
+def _check_shapes(
+    config: ModelConfig, tensors: Mapping[str, Tensor], file: Path, cause: str
+) -> None:
     """Hold the file against a model on the meta device, before memory is taken for a real one."""
-    _refuse_unknown_variant(config, file)
     try:
         with torch.device("meta"):
             skeleton = from_config(config)
     except (VaezooError, RecursionError) as error:
-        raise CheckpointError(f"{file}: its model cannot be made again: {error}") from error
+        message = f"{file}: its model cannot be made again: {error}{cause}"
+        raise CheckpointError(message) from error
     except Exception:  # a recipe that computes while it builds: the real model is checked later
         return
-    _check_state(skeleton.state_dict(), tensors, file)
+    _check_state(skeleton.state_dict(), tensors, file, cause)
 
 
-def _check_state(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], file: Path) -> None:
+def _check_state(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], file: Path, cause: str
+) -> None:
     problems = [f"lacks {name}" for name in expected if name not in found]
     problems += [f"has an unexpected {name}" for name in found if name not in expected]
     problems += [
@@ -299,4 +295,6 @@ def _check_state(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], fi
     ]
     if problems:
         more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise CheckpointError(f"{file} does not fit its model: it {', '.join(problems[:3])}{more}")
+        raise CheckpointError(
+            f"{file} does not fit its model: it {', '.join(problems[:3])}{more}{cause}"
+        )

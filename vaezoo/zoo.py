@@ -65,18 +65,21 @@ def create(
         raise
     except ValueError as error:  # an objective, a schedule or a network refused its arguments
         raise OptionError(f"{name}: {error}") from error
-    if not isinstance(model, VAE):
-        raise VaezooError(
-            f"the recipe of {name!r} ({spec.target}, from {plugin.distribution} "
-            f"{plugin.version}) returned {type(model).__name__}, not a vaezoo.VAE"
+    except Exception as error:  # a bug of the recipe's, whose traceback its author needs
+        error.add_note(
+            f"raised by the recipe of {name!r}, of {plugin.distribution} {plugin.version}"
         )
+        raise
+    if not isinstance(model, VAE):
+        raise lookup.wrong_result(spec, model, "vaezoo.VAE")
     numbers, used = parts.finish()
     model.config = ModelConfig(
         variant=name,
         options=to_json(own),
         shared=numbers,
         parts=used,
-        plugin={"distribution": plugin.distribution, "version": plugin.version},
+        plugin=plugin.recorded(),
+        part_plugins=parts.plugins,
     )
     return model
 
@@ -118,7 +121,8 @@ def describe(name: str) -> Description:
     ]
     if not found:
         known = {spec.name for kind in SPECS for spec, _ in lookup.specs(kind)}
-        raise UnknownVariantError(f"unknown name {name!r}.{did_you_mean(name, known)}")
+        hint = did_you_mean(name, known) + lookup.skipped()
+        raise UnknownVariantError(f"unknown name {name!r}.{hint}")
     spec, plugin = found[0]
     options = () if spec.missing() else options_of(options_class(lookup.recipe(spec)))
     variant = isinstance(spec, VariantSpec)

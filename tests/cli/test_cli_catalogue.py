@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from cli_helpers import install
 
-from vaezoo.registry import list_variants
+from vaezoo.registry import list_variants, lookup
 
 
 def test_list_shows_every_variant_with_its_summary(vaezoo):
@@ -63,6 +64,7 @@ def test_tables_in_a_pipe_cut_no_name_off(vaezoo):
 
 def test_plugins_tells_where_what_comes_from(vaezoo):
     found = {plugin["name"]: plugin for plugin in json.loads(vaezoo("plugins", "--json").out)}
+    assert 0 <= found["tiny_vaezoo"].pop("seconds") < 60
     assert found["tiny_vaezoo"] == {
         "name": "tiny_vaezoo",
         "distribution": "tiny-vaezoo",
@@ -76,6 +78,21 @@ def test_plugins_tells_where_what_comes_from(vaezoo):
         },
     }
     assert "vae" in found["first-party"]["brings"]["variant"]
+
+
+def test_long_names_leave_room_for_the_rest_of_the_table(vaezoo, tmp_path, monkeypatch):
+    distribution, module = "vaezoo-" + "long-" * 10 + "name", "vaezoo_" + "long_" * 8 + "module"
+    install(tmp_path, distribution, module, {module: "raise ValueError('no')"})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("vaezoo.cli.tables.PIPED_WIDTH", 80)
+    lookup.refresh()
+    lines = vaezoo("plugins").out.splitlines()
+    assert all(len(line) <= 80 for line in lines if not line.startswith(f"{module}, of"))
+    assert f"{module}, of {distribution} 1.5: broken" in lines
+    table = lines[: lines.index("")]
+    assert any(line.endswith("variant: vae, beta-vae,") for line in table)  # nothing is cut off
+    assert "zero-inflated-negative-binomial" in "".join(" ".join(table).split())
+    assert sum("long" in line for line in table) > 1  # but folded
 
 
 def test_plugins_tells_what_is_disabled(vaezoo, monkeypatch):

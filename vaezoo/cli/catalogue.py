@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from vaezoo.options import Option
 
 
+SLOW = 0.5
+"""How many seconds a plugin may take to load before its record says so."""
+
+
 def list_(argv: Sequence[str]) -> None:
     """``vaezoo list [PATTERN]``: plain text, since rich alone would double its time."""
     parser = PlainParser("list", "List the variants, each with a line on what it is.")
@@ -30,8 +34,8 @@ def list_(argv: Sequence[str]) -> None:
     specs = {spec.name: spec for spec, _ in lookup.specs(VariantSpec)}
     width = max(map(len, chosen))
     for name in chosen:
-        missing = " ".join(specs[name].missing())
-        needs = f" (not installed: pip install {missing})" if missing else ""
+        command = specs[name].install_command()
+        needs = f" (not installed: {command})" if command else ""
         line(f"{name:<{width}}  {specs[name].summary}{needs}")
 
 
@@ -95,20 +99,27 @@ def plugins(argv: Sequence[str]) -> None:
         (p.name, p.distribution, p.version, p.status, "; ".join(_brings(p)) or "nothing")
         for p in found
     ]
-    table(rows, ["plugin", "distribution", "version", "status", "brings"])
+    table(rows, ["plugin", "distribution", "version", "status", "brings"], fold=(0, 1))
     for plugin in found:
-        if plugin.error:
+        notes = {"why": plugin.error, "what to do": _what_to_do(plugin), "slow": _slow(plugin)}
+        if any(notes.values()):
             line()
-            line(f"{plugin.name}: {plugin.error}")
-            line(f"  {_what_to_do(plugin)}")
+            line(f"{plugin.name}, of {plugin.distribution} {plugin.version}: {plugin.status}")
+            table((f"  {name}", note) for name, note in notes.items() if note)
 
 
 def _what_to_do(plugin: Plugin) -> str:
-    if plugin.status == "disabled":
-        return f"To use it, take it out of ${DISABLE}."
+    if plugin.status == "broken":
+        return f"{plugin.advice}; or set {DISABLE}={plugin.key}"
+    return plugin.advice
+
+
+def _slow(plugin: Plugin) -> str:
+    if plugin.seconds < SLOW:
+        return ""
     return (
-        f"What to do: pip install --upgrade {plugin.distribution}, or pip uninstall "
-        f"{plugin.distribution}, or set {DISABLE}={plugin.name}."
+        f"loading it took {plugin.seconds:.1f} s, for which `vaezoo list` waits too: its author "
+        f"should import in the modules of its targets what takes long"
     )
 
 
@@ -131,6 +142,7 @@ def _as_dict(plugin: Plugin) -> dict[str, Any]:
         "version": plugin.version,
         "status": plugin.status,
         "error": plugin.error,
-        "what_to_do": _what_to_do(plugin) if plugin.error else "",
+        "what_to_do": _what_to_do(plugin),
+        "seconds": round(plugin.seconds, 3),
         "brings": _names(plugin),
     }

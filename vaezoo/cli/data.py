@@ -34,8 +34,8 @@ def _list(*, as_json: bool) -> None:
         return
     width = max(len(spec.name) for spec in specs)
     for spec in specs:
-        missing = " ".join(spec.missing())
-        needs = f" (not installed: pip install {missing})" if missing else ""
+        command = spec.install_command()
+        needs = f" (not installed: {command})" if command else ""
         line(f"{spec.name:<{width}}  {spec.summary}{needs}")
     line()
     line("A path stands for the dataset that reads it: a folder of images, or a file such as")

@@ -88,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 traceback.print_exc()
             tell(
                 f"error: unexpected {type(error).__name__}: {one_line(error)}"
+                + "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
                 + ("" if debug else "; --debug shows where it comes from")
             )
             code = FAULT

@@ -195,8 +195,12 @@ def _named(data: Any, root: Path | None) -> Data | None:
     if choice is None:
         return None
     from vaezoo.assembly import choose  # here, so that tensors alone need no plugins
+    from vaezoo.registry import lookup
 
-    made: Data = choose(DatasetSpec, choice)(root)
+    chosen = choose(DatasetSpec, choice)
+    made = chosen(root)
+    if not isinstance(made, Data):
+        raise lookup.wrong_result(chosen.spec, made, "vaezoo.data.Data")
     return made
 
 

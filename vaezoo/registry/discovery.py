@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
+import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from types import ModuleType
+from importlib import metadata
 from typing import Literal
 
-import pluggy
-
 from vaezoo.errors import PluginWarning
-from vaezoo.registry import builtin, hooks
-from vaezoo.registry.specs import SPECS, Spec
+from vaezoo.registry import builtin
+from vaezoo.registry.faults import BrokenPluginError, upgrade
+from vaezoo.registry.loading import check, load, specs_of
+from vaezoo.registry.requirements import normalized
+from vaezoo.registry.specs import Spec
 
 GROUP = "vaezoo"
 DISABLE = "VAEZOO_DISABLE_PLUGINS"
 DISTRIBUTION = "vaezoo"
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +33,21 @@ class Plugin:
     distribution: str
     """The distribution (what ``pip install`` takes) that brings it."""
     version: str
+    key: str
+    """What $VAEZOO_DISABLE_PLUGINS takes for it alone: its name, or where another distribution
+    has a plugin of that name too, ``distribution:name``."""
     status: Literal["ok", "broken", "disabled"] = "ok"
     error: str = ""
-    """Why it was skipped, and what to do."""
+    """Why it was skipped."""
+    advice: str = ""
+    """What to do about it."""
+    seconds: float = 0.0
+    """How long it took to load, at the first look-up."""
     specs: tuple[Spec, ...] = ()
 
-
-class BrokenPluginError(Exception):
-    """Internal: why a plugin is skipped."""
+    def recorded(self) -> dict[str, str]:
+        """What a saved model's config holds of the plugin."""
+        return {"distribution": self.distribution, "version": self.version}
 
 
 def discover() -> tuple[Plugin, ...]:
@@ -46,109 +56,99 @@ def discover() -> tuple[Plugin, ...]:
     A plugin that fails in any way is skipped whole, recorded with the reason, and reported by a
     PluginWarning; whoever came first keeps a name.
     """
-    core = Plugin(name="core", distribution=DISTRIBUTION, version=_version(DISTRIBUTION))
-    found = [replace(core, specs=_specs_of(builtin, "core"))]
-    disabled = {name.strip() for name in os.environ.get(DISABLE, "").split(",") if name.strip()}
-    for entry in _entry_points():
-        plugin = _unloaded(entry)
-        if disabled & {"all", plugin.name}:
-            found.append(replace(plugin, status="disabled", error=f"disabled by ${DISABLE}"))
+    ours = _version(DISTRIBUTION)
+    core = Plugin(name="core", distribution=DISTRIBUTION, version=ours, key="core")
+    found = [replace(core, specs=specs_of(builtin, "core"))]
+    entries = _entry_points()
+    shared = Counter(entry.name for entry in entries)
+    for entry in entries:
+        plugin = _unloaded(entry, shared=shared[entry.name] > 1)
+        if _is_disabled(plugin):
+            error, advice = f"disabled by ${DISABLE}", f"To use it, take it out of ${DISABLE}."
+            found.append(replace(plugin, status="disabled", error=error, advice=advice))
             continue
+        start = time.perf_counter()
         try:
-            specs = _load(entry)
-            _refuse_clashes(specs, found)
+            check(entry, plugin.distribution, ours)
+            start = time.perf_counter()
+            specs = load(entry, plugin.distribution)
+            _refuse_clashes(specs, plugin, found)
         except BrokenPluginError as error:
-            plugin = replace(plugin, status="broken", error=str(error))
+            advice = error.advice or upgrade(plugin.distribution)
+            plugin = replace(plugin, status="broken", error=str(error), advice=advice)
             warnings.warn(
                 f"the vaezoo plugin {plugin.name!r} of {plugin.distribution} {plugin.version} "
-                f"was skipped: {error}. Upgrade or uninstall {plugin.distribution}, or set "
-                f"{DISABLE}={plugin.name}; `vaezoo plugins` shows all plugins.",
+                f"was skipped: {error}. What to do: {advice}; or set {DISABLE}={plugin.key}. "
+                f"`vaezoo plugins` shows all plugins.",
                 PluginWarning,
                 stacklevel=2,
             )
         else:
             plugin = replace(plugin, specs=specs)
-        found.append(plugin)
+        found.append(replace(plugin, seconds=time.perf_counter() - start))
     return tuple(found)
 
 
-def _entry_points() -> list[importlib.metadata.EntryPoint]:
+def _entry_points() -> list[metadata.EntryPoint]:
     """vaezoo's own first, then by distribution: a fixed order decides a name clash."""
 
-    def order(entry: importlib.metadata.EntryPoint) -> tuple[bool, str, str]:
-        name = entry.dist.name if entry.dist else ""
+    def order(entry: metadata.EntryPoint) -> tuple[bool, str, str]:
+        name = _name(entry)
         return name != DISTRIBUTION, name, entry.name
 
-    return sorted(importlib.metadata.entry_points(group=GROUP), key=order)
+    return sorted(_installed(), key=order)
 
 
-def _unloaded(entry: importlib.metadata.EntryPoint) -> Plugin:
-    distribution, version = "unknown", "unknown"
-    if entry.dist is not None:
-        distribution, version = entry.dist.name, entry.dist.version
-    return Plugin(name=entry.name, distribution=distribution, version=version)
-
-
-def _load(entry: importlib.metadata.EntryPoint) -> tuple[Spec, ...]:
+def _installed() -> Iterable[metadata.EntryPoint]:
     try:
-        module = entry.load()
-    except (Exception, SystemExit) as error:
-        raise BrokenPluginError(
-            f"importing {entry.value!r} failed with {type(error).__name__}: {error}"
-        ) from error
-    return _specs_of(module, entry.name)
+        return metadata.entry_points(group=GROUP)
+    except Exception:  # damaged metadata of some distribution, which hides those of all others
+        found: dict[str, list[metadata.EntryPoint]] = {}
+        for distribution in metadata.distributions():
+            try:
+                points = [*distribution.entry_points.select(group=GROUP)]
+                found.setdefault(normalized(distribution.name), points)
+            except Exception:  # it is not known whether that was a plugin
+                continue
+        return [entry for points in found.values() for entry in points]
 
 
-def _specs_of(module: ModuleType, name: str) -> tuple[Spec, ...]:
-    manager = pluggy.PluginManager(hooks.PROJECT)
-    manager.add_hookspecs(hooks)
-    try:
-        manager.register(module, name)
-        manager.check_pending()  # a hook that vaezoo does not have: most likely misspelt
-    except Exception as error:
-        raise BrokenPluginError(f"{type(error).__name__}: {error}") from error
-    implementations = manager.hook.vaezoo_specs.get_hookimpls()
-    if not implementations:
-        raise BrokenPluginError(
-            f"{getattr(module, '__name__', module)!r} has no function vaezoo_specs marked "
-            f"with @vaezoo.hookimpl"
-        )
-    return tuple(_checked(implementations[0].function))
+def _name(entry: metadata.EntryPoint) -> str:
+    """Of its distribution; what is left of an uninstalled one may have lost its metadata."""
+    return (entry.dist.metadata["Name"] if entry.dist else None) or UNKNOWN
 
 
-def _checked(hook: object) -> Iterator[Spec]:
-    assert callable(hook)
-    seen: set[tuple[str, str]] = set()
-    try:
-        yielded: Iterable[object] = list(hook())
-    except (Exception, SystemExit) as error:
-        raise BrokenPluginError(
-            f"its hook vaezoo_specs failed with {type(error).__name__}: {error}"
-        ) from error
-    for spec in yielded:
-        if not isinstance(spec, SPECS):
-            kinds = ", ".join(kind.__name__ for kind in SPECS)
-            raise BrokenPluginError(
-                f"its hook vaezoo_specs yielded {spec!r}, which is none of {kinds}"
-            )
-        if (spec.kind, spec.name) in seen:
-            raise BrokenPluginError(f"it yields the {spec.kind} {spec.name!r} twice")
-        seen.add((spec.kind, spec.name))
-        yield spec
+def _unloaded(entry: metadata.EntryPoint, *, shared: bool) -> Plugin:
+    distribution = _name(entry)
+    version = (entry.dist.metadata["Version"] if entry.dist else None) or UNKNOWN
+    key = f"{distribution}:{entry.name}" if shared else entry.name
+    return Plugin(name=entry.name, distribution=distribution, version=version, key=key)
 
 
-def _refuse_clashes(specs: Iterable[Spec], found: Iterable[Plugin]) -> None:
-    owners = {(s.kind, s.name): plugin for plugin in found for s in plugin.specs}
+def _is_disabled(plugin: Plugin) -> bool:
+    """Whether it is named, or its distribution, both as ``distribution:name``, or all are."""
+    disabled = {normalized(name.strip()) for name in os.environ.get(DISABLE, "").split(",")}
+    both = f"{plugin.distribution}:{plugin.name}"
+    return not disabled.isdisjoint(
+        {"all", *map(normalized, (plugin.name, plugin.distribution, both))}
+    )
+
+
+def _refuse_clashes(specs: Iterable[Spec], plugin: Plugin, found: Iterable[Plugin]) -> None:
+    owners = {(s.kind, s.name): other for other in found for s in other.specs}
     for spec in specs:
         if owner := owners.get((spec.kind, spec.name)):
-            raise BrokenPluginError(
-                f"its {spec.kind} {spec.name!r} already belongs to the plugin {owner.name!r} "
-                f"of {owner.distribution}; its author could name it 'vendor/{spec.name}'"
-            )
+            mine, theirs = plugin.distribution, owner.distribution
+            reason = f"its {spec.kind} {spec.name!r} already belongs to "
+            reason += f"the plugin {owner.name!r} of {theirs} {owner.version}"
+            if "/" not in spec.name:
+                reason += f"; its author could name it 'vendor/{spec.name}'"
+            either = f"pip uninstall {mine}, or pip uninstall {theirs}: one of the two can be used"
+            raise BrokenPluginError(reason, "" if theirs in (DISTRIBUTION, mine) else either)
 
 
 def _version(distribution: str) -> str:
     try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return UNKNOWN

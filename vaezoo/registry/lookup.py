@@ -14,7 +14,11 @@ from vaezoo.errors import (
     VaezooError,
     did_you_mean,
 )
+from vaezoo.registry import requirements
 from vaezoo.registry.discovery import Plugin, discover
+from vaezoo.registry.faults import described, remedy
+from vaezoo.registry.loading import plugin_code
+from vaezoo.registry.requirements import required_by
 from vaezoo.registry.specs import MetricSpec, Spec, VariantSpec
 
 S = TypeVar("S", bound=Spec)
@@ -64,9 +68,7 @@ def find_with_plugin(kind: type[S], name: str) -> tuple[S, Plugin]:
         if spec.name == name:
             return spec, plugin
     missing = UnknownVariantError if kind is VariantSpec else UnknownComponentError
-    broken = [p.name for p in plugins() if p.status == "broken"]
-    skipped = f" Skipped plugins: {', '.join(broken)} (see `vaezoo plugins`)." if broken else ""
-    raise missing(f"unknown {kind.kind} {name!r}.{_hint(kind, name)}{skipped}")
+    raise missing(f"unknown {kind.kind} {name!r}.{_hint(kind, name)}{skipped()}")
 
 
 def _hint(kind: type[Spec], name: str) -> str:
@@ -80,21 +82,57 @@ def _hint(kind: type[Spec], name: str) -> str:
     return did_you_mean(name, [spec.name for spec in known], {s.name: s.listed for s in known})
 
 
+def skipped() -> str:
+    """The tail of an error about an unknown name: the plugins that might have brought it."""
+    found = [f"{p.key} ({p.status})" for p in plugins() if p.status != "ok"]
+    return f" Skipped plugins: {', '.join(found)}; see `vaezoo plugins`." if found else ""
+
+
+def owner(spec: Spec) -> Plugin | None:
+    """The plugin that a spec comes from."""
+    return next((plugin for plugin in plugins() if any(spec is s for s in plugin.specs)), None)
+
+
 def recipe(spec: Spec) -> Callable[..., Any]:
     """The recipe of a spec.
 
-    Raises MissingRequirementError when an extra package is absent, VaezooError when the target
-    does not exist.
+    Raises MissingRequirementError when an extra package is absent, and VaezooError, which names
+    the distribution and what to do, when the target does not exist, fails to be imported, or is
+    no recipe.
     """
-    if missing := spec.missing():
-        needed = " ".join(missing)
+    if command := spec.install_command():
+        reasons = "; ".join(filter(None, map(requirements.unmet, spec.requires)))
         raise MissingRequirementError(
-            f"{spec.kind} {spec.name!r} needs {needed}: pip install {needed}"
+            f"{spec.kind} {spec.name!r} needs {', '.join(spec.missing())} ({reasons}): {command}"
         )
+    from vaezoo.options import options_class, options_of  # here: listing needs none of it
+
     try:
-        return spec.load()
-    except (ImportError, AttributeError) as error:
-        raise VaezooError(
-            f"{spec.kind} {spec.name!r} cannot be loaded from {spec.target!r}: {error}. "
-            f"Upgrade or uninstall the plugin that brings it (see `vaezoo plugins`)."
-        ) from error
+        with plugin_code():
+            loaded = spec.load()
+            options_of(options_class(loaded))
+    except (Exception, SystemExit) as error:
+        raise VaezooError(_why_no_recipe(spec, error)) from error
+    return loaded
+
+
+def wrong_result(spec: Spec, made: object, wanted: str) -> VaezooError:
+    """The error for a recipe that did not make what those of its kind must."""
+    plugin = owner(spec)
+    whose = f", from {plugin.distribution} {plugin.version}" if plugin else ""
+    return VaezooError(
+        f"the recipe of the {spec.kind} {spec.name!r} ({spec.target}{whose}) returned "
+        f"{type(made).__name__}, not a {wanted}"
+    )
+
+
+def _why_no_recipe(spec: Spec, error: BaseException) -> str:
+    plugin = owner(spec)
+    distribution = plugin.distribution if plugin else "its distribution"
+    named = f"{spec.kind} {spec.name!r} of {distribution} {plugin.version if plugin else ''}"
+    target = spec.target if isinstance(spec.target, str) else repr(spec.target)
+    advice = remedy(error, distribution, module=target, requires=required_by(distribution))
+    return (
+        f"the {named.rstrip()} cannot be loaded from {target!r}: {described(error)}. "
+        f"What to do: {advice}; `vaezoo plugins` shows all plugins"
+    )

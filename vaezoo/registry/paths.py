@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,11 @@ def chosen_dataset(text: str | os.PathLike[str]) -> dict[str, str]:
     if name and path.exists() and (os.sep in name or not known):
         return {"name": reader(path).name, "path": str(path.resolve())}
     if not known and (os.sep in name or path.suffix or not isinstance(text, str)):
+        close = get_close_matches(name, lookup.names(DatasetSpec), n=1, cutoff=0.7)
+        hint = f". Did you mean {close[0]!r}?" if close else ""
         raise DataError(
             f"there is no file or folder {name!r}, and no dataset of that name: `vaezoo data` "
-            f"lists the datasets"
+            f"lists the datasets{hint}"
         )
     try:
         lookup.find(DatasetSpec, name)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any, ClassVar
+
+from vaezoo.registry import requirements
 
 NAME = re.compile(r"([a-z0-9]+(-[a-z0-9]+)*/)?[a-z0-9]+(-[a-z0-9]+)*")
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -17,8 +19,8 @@ TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 class Spec:
     """A named recipe.
 
-    Raises ValueError for a name that is not kebab-case (or ``vendor/kebab-case``) and for a
-    target that is neither callable nor ``"module:attribute"``.
+    Raises ValueError for a name that is not kebab-case (or ``vendor/kebab-case``), for a target
+    that is neither callable nor ``"module:attribute"``, and for what ``pip`` could not install.
     """
 
     kind: ClassVar[str] = "component"
@@ -30,7 +32,7 @@ class Spec:
     summary: str = ""
     """One line for people."""
     requires: tuple[str, ...] = ()
-    """Extra distributions that the recipe imports, as ``pip`` names them."""
+    """Extra distributions that the recipe imports, as ``pip`` takes them: ``"zuko>=1.3"``."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
@@ -41,6 +43,13 @@ class Spec:
                 f"{self.kind} {self.name!r}: target {self.target!r} is neither a callable "
                 f"nor 'module:attribute'"
             )
+        if not isinstance(self.requires, tuple | list):
+            raise ValueError(
+                f"{self.kind} {self.name!r}: requires={self.requires!r} is not a tuple of "
+                f"requirements, as in requires=('zuko>=1.3',)"
+            )
+        for requirement in self.requires:
+            requirements.check(requirement)
 
     @property
     def listed(self) -> str:
@@ -48,8 +57,13 @@ class Spec:
         return self.name
 
     def missing(self) -> tuple[str, ...]:
-        """Those of ``requires`` that are not installed."""
-        return tuple(name for name in self.requires if not _installed(name))
+        """Those of ``requires`` that are not installed, or not in a version that serves."""
+        return tuple(each for each in self.requires if requirements.unmet(each))
+
+    def install_command(self) -> str:
+        """How to get what is missing; "" where nothing is."""
+        missing = self.missing()
+        return shlex.join(["pip", "install", *missing]) if missing else ""
 
     def load(self) -> Callable[..., Any]:
         """The recipe itself. Raises what importing its module raises, or AttributeError."""
@@ -58,14 +72,6 @@ class Spec:
         module, attribute = self.target.split(":")
         recipe: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
         return recipe
-
-
-def _installed(distribution: str) -> bool:
-    try:
-        metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 @dataclass(frozen=True, kw_only=True)

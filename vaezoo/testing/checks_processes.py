@@ -6,20 +6,15 @@ import importlib.metadata
 import json
 
 from vaezoo.registry.discovery import GROUP
+from vaezoo.testing import importing
 from vaezoo.testing.fresh import python, tail
 from vaezoo.testing.report import expect, fail
 from vaezoo.testing.subject import Subject
 
-IMPORT = """
-import sys, importlib, json
-import vaezoo
-importlib.import_module({module!r})
-print("\\n" + json.dumps([name for name in ("torch", "numpy") if name in sys.modules]))
-"""
-
 
 def imports(subject: Subject) -> None:
-    """Importing the plugin imports neither torch nor numpy, and prints nothing."""
+    """Importing the plugin imports neither torch nor numpy, prints nothing, and changes nothing
+    that belongs to the process."""
     plugin = subject.plugin
     modules = [
         entry.module
@@ -27,22 +22,30 @@ def imports(subject: Subject) -> None:
         if entry.dist is not None and entry.dist.name == plugin.distribution
     ]
     for module in modules:
-        done = python(["-c", IMPORT.format(module=module)])
+        done = python([str(importing.__file__), module])
         look = f"the imports of {module}: give targets as 'module:attribute'"
         if done.returncode:
             fail(expected=f"{module} can be imported", found=tail(done.stderr), look=look)
-        printed, _, imported = done.stdout.rstrip().rpartition("\n")
+        printed, _, last = done.stdout.rstrip().rpartition("\n")
+        printed += done.stderr.partition(f"{importing.SAYS}\n")[2]
+        report = json.loads(last)
         expect(
-            not json.loads(imported),
+            not report["heavy"],
             expected="neither torch nor numpy imported, so that listing variants is fast",
-            found=f"{module} imports {' and '.join(json.loads(imported))}",
+            found=f"{module} imports {' and '.join(report['heavy'])}",
             look=look,
         )
         expect(
             not printed.strip(),
-            expected=f"{module} prints nothing",
+            expected=f"{module} prints nothing, and warns of nothing",
             found=tail(printed),
-            look=f"print() in {module}",
+            look=f"print() in {module}, or in what it imports",
+        )
+        expect(
+            not report["changed"],
+            expected=f"{module} leaves alone what belongs to the process",
+            found=f"changed: {', '.join(report['changed'])}",
+            look=f"what {module} does as it is imported, outside functions, and in its hook",
         )
 
 

@@ -114,7 +114,8 @@ def _methods(subject: Subject) -> None:
 
 def globals_(subject: Subject) -> None:
     """Creating, training and using a model leave torch's global settings as they were, in this
-    process and in a new one, where the variant is imported for the first time."""
+    process and in a new one, where the variant is imported for the first time; there, all that
+    belongs to the process."""
     before = settings()
     model, batch = subject.model(), subject.batch()
     for phase in model.objective.phases(model):

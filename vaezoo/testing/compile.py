@@ -11,10 +11,13 @@ import json
 import os
 import sys
 
+import numpy as np
 import torch
 
 from vaezoo.model import VAE
 from vaezoo.objectives import Phase
+from vaezoo.registry import lookup
+from vaezoo.testing import importing
 from vaezoo.testing.fresh import tail
 from vaezoo.testing.settings import changes, settings
 from vaezoo.testing.subject import Subject, weights_of
@@ -24,14 +27,25 @@ STEPS = 3  # the second would compile again if a Python number had changed
 
 
 def main(name: str, options: str) -> None:
-    before = settings()
     subject = Subject(name, **json.loads(options))
+    before, process, generators = settings(), importing.process_state(), random_states()
+    lookup.recipe(subject.spec)
+    drawn = [f"the state of {g}" for g, state in random_states().items() if state != generators[g]]
     model = subject.model()
-    changed = changes(before)  # looked at now: torch.compile itself turns validation off
+    # Looked at now: torch.compile itself turns validation off.
+    changed = [*changes(before), *importing.changed(process), *drawn]
     phases = {}
     for phase in model.objective.phases(model):
         phases[phase.name] = why_not(subject, model, phase) if phase.compile else ""
     sys.stdout.write("\n" + json.dumps({"phases": phases, "settings": changed}) + "\n")
+
+
+def random_states() -> dict[str, str]:
+    """Of the generators that a seed at the top of a module would set."""
+    return {
+        "numpy.random": str(np.random.get_state()),
+        "torch's generator": str(torch.get_rng_state().tolist()),
+    }
 
 
 def why_not(subject: Subject, model: VAE, phase: Phase) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vaezoo.registry.loading import SET_BY_PLUGINS
+
 TIMEOUT = 180.0  # seconds, for a child that imports torch and compiles
 TAIL = 16  # lines of an error that are shown
 
@@ -40,9 +42,12 @@ def run_fresh(name: str, options: Mapping[str, Any]) -> Fresh:
 
 
 def python(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run this Python with this process's import path. A timeout reads as an error."""
+    """Run this Python with this process's import path, in the environment as it was before any
+    plugin. A timeout reads as an error."""
     path = [entry or str(os.getcwd()) for entry in sys.path]  # noqa: PTH109  (a string, as here)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"}
+    own = {"PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"}
+    inherited = {**os.environ, **SET_BY_PLUGINS, **own}
+    environment = {name: value for name, value in inherited.items() if value is not None}
     try:
         return subprocess.run(
             [sys.executable, "-P", *arguments],

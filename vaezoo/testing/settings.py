@@ -40,6 +40,8 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
         lambda: Distribution._validate_args,
         Distribution.set_default_validate_args,
     ),
+    "numpy's error handling": (np.geterr, lambda value: np.seterr(**value)),
+    "numpy's print options": (np.get_printoptions, lambda value: np.set_printoptions(**value)),
     "torch.backends.cudnn.benchmark": _cudnn("benchmark"),
     "torch.backends.cudnn.deterministic": _cudnn("deterministic"),
 }

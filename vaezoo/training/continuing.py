@@ -9,6 +9,7 @@ from vaezoo.errors import RunError
 
 COMPARED = ("model", "data", "training")  # must be the same for a run to go on
 FREE = dict.fromkeys(("vaezoo", "classes", "log"))  # but for version, names, what only looks on
+PLUGINS = ("plugin", "part_plugins")  # of the model: compared but for their versions
 TOTALS = ("steps", "epochs")  # but for these, which may grow
 
 
@@ -19,7 +20,7 @@ def longer(recorded: Mapping[str, Any], config: Mapping[str, Any], name: str) ->
     """
     found = []
     for part in COMPARED:
-        old, new = ({**c[part], **FREE} for c in (recorded, config))
+        old, new = ({**_without_versions(c[part]), **FREE} for c in (recorded, config))
         if part == "training":
             for total in TOTALS:
                 old.pop(total, None), new.pop(total, None)
@@ -51,6 +52,15 @@ def _total(training: Mapping[str, Any]) -> tuple[str, int]:
     """In which unit a run is counted, and how long it is."""
     unit = "epochs" if training.get("steps") is None else "steps"
     return unit, training.get(unit) or 0
+
+
+def _without_versions(part: Mapping[str, Any]) -> dict[str, Any]:
+    def plain(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {key: plain(v) for key, v in value.items() if key != "version"}
+
+    return {name: plain(value) if name in PLUGINS else value for name, value in part.items()}
 
 
 def _differences(old: Any, new: Any, where: str) -> list[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from vaezoo.errors import RunError
+from vaezoo import provenance
+from vaezoo.errors import PluginWarning, RunError
 from vaezoo.files import dump_json, write_atomic
 from vaezoo.training.continuing import COMPARED, extended, longer
 
@@ -100,8 +102,14 @@ class RunFolder:
         return longer(self.config(), config, str(self.path))
 
     def resume(self, config: Mapping[str, Any]) -> None:
-        """Go on with the run that is there; more steps than it had are written to its config."""
-        if self.longer(config):
+        """Go on with the run that is there; more steps than it had are written to its config.
+
+        Warns with a PluginWarning where it was begun with another plugin's version.
+        """
+        longer = self.longer(config)
+        if told := provenance.warning(self.config()["model"]):
+            warnings.warn(f"{self.path}: {told}", PluginWarning, stacklevel=2)
+        if longer:
             with self.writing():
                 (self.path / FIGURES).unlink(missing_ok=True)  # it is no longer finished
                 whole = extended(self.config(), config, self.safe_step())
