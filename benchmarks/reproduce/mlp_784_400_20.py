@@ -1,9 +1,9 @@
 """The classic small VAE: 784-400-20, Adam 1e-3, batch 128, 10 epochs.
 
-Grey MNIST as in most tutorials, dynamically binarized MNIST and FashionMNIST, and 784-500-20 on MNIST
-binarized once, as flax's example has it. Figures are of
-the test split, with one sampled z for each image (not at the posterior mean, which would be no
-bound), by the weights of the best validation ELBO.
+Grey MNIST as in most tutorials, dynamically binarized MNIST and FashionMNIST, and 784-500-20 on
+MNIST binarized once, as flax's example has it. Figures are of the test split, with one sampled z
+for each image (not at the posterior mean, which would be no bound), by the weights of the best
+validation ELBO.
 """
 
 from __future__ import annotations
