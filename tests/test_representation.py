@@ -146,7 +146,7 @@ def unlabelled(part: TensorSource) -> TensorSource:
 
 def wrong() -> Iterator[tuple[Any, Any, str]]:
     raw = (source(90, 0).x, source(90, 0).y)
-    yield "knn", raw, "learns from the train split .* have no other"
+    yield "knn", raw, "learns from the train split .* it has no other"
     bare = named_splits(
         "bare", {s: (without_labels(source(90, 0)), "") for s in ("train", "test")}
     )
@@ -230,14 +230,14 @@ def test_the_area_is_the_share_of_pairs_in_order_and_its_error_is_that_of_repeat
     generator = torch.Generator().manual_seed(0)
     anomalous = torch.arange(150) < 60
     areas, errors = [], []
-    for _ in range(200):
+    for _ in range(100):
         score = torch.randn(150, generator=generator) + 0.8 * anomalous
         area, error = auroc(score, anomalous)
         areas.append(area)
         errors.append(error)
     pairs = (score[:60, None] > score[60:]).double().mean().item()
     assert areas[-1] == pytest.approx(pairs)
-    assert torch.tensor(areas).std().item() == pytest.approx(sum(errors) / 200, rel=0.2)
+    assert torch.tensor(areas).std().item() == pytest.approx(sum(errors) / 100, rel=0.25)
     assert auroc(torch.zeros(150), anomalous)[0] == 0.5
 
 

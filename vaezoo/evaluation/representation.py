@@ -134,8 +134,8 @@ def _figures(
     if train is None:
         raise DataError(
             f"{name.replace('_', '-')} learns from the train split and is measured on another, "
-            f"and these data have no other: give data with splits, such as a name or vaezoo.data."
-            f"Data, and measure the test split"
+            f"and here it has no other: give data with splits, as a name or vaezoo.data.Data "
+            f"has them, and measure the test or the validation split"
         )
     y = labels_of(evaluation.source, "the examples that are measured")
     train_y = labels_of(train, "the train split")
