@@ -139,33 +139,37 @@ def _figures(
         )
     y = labels_of(evaluation.source, "the examples that are measured")
     train_y = labels_of(train, "the train split")
-    known, chosen = (y >= 0).nonzero().flatten(), [*_draws(train_y, options, evaluation.seed)]
-    y = y[known]
-    sides: dict[str, tuple[Classifier, Callable[[Source], Tensor]]] = {
-        "accuracy": (of_codes, evaluation.embedded)
-    }
+    known, chosen = y >= 0, [*_draws(train_y, options, evaluation.seed)]
+
+    def accuracy(
+        classifier: Classifier, x: Tensor, train_x: Callable[[Tensor], Tensor]
+    ) -> tuple[float, float]:
+        correct = torch.stack(
+            [classifier(Examples(train_x(p), train_y[p]), x) == y[known] for p in chosen]
+        ).double()  # (draws, N)
+        values = correct[0] if options.labels is None else correct.mean(1)
+        n = len(values)
+        return values.mean().item(), values.std().item() / math.sqrt(n) if n > 1 else math.nan
+
+    def coded(places: Tensor) -> Tensor:
+        if options.labels is None:
+            return evaluation.train_codes[places]
+        return evaluation.embedded(Subset(train, places))
+
+    def raw(places: Tensor) -> Tensor:
+        return inputs(evaluation, Subset(train, places))
+
+    found = {"accuracy": accuracy(of_codes, evaluation.codes[known], coded)}
     if options.floor:
-        sides["accuracy_raw"] = of_inputs, lambda source: inputs(evaluation, source)
+        x = inputs(evaluation, evaluation.source)[known]
+        found["accuracy_raw"] = accuracy(of_inputs, x, raw)
     figures: dict[str, float] = {}
-    for side, (classifier, features) in sides.items():
-        coded = side == "accuracy"
-        x = (evaluation.codes if coded else features(evaluation.source))[known]
-        accuracies, correct = [], torch.empty(0)
-        for places in chosen:
-            if coded and options.labels is None:
-                train_x = evaluation.train_codes[places]
-            else:
-                train_x = features(Subset(train, places))
-            correct = (classifier(Examples(train_x, train_y[places]), x) == y).double()
-            accuracies.append(correct.mean())
-        over = correct if options.labels is None else torch.stack(accuracies)
-        error = over.std().item() / math.sqrt(len(over)) if len(over) > 1 else math.nan
-        figures[f"{name}_{side}"] = torch.stack(accuracies).mean().item()
-        figures[f"{name}_{side}_standard_error"] = error
+    for side, (mean, error) in found.items():
+        figures |= {f"{name}_{side}": mean, f"{name}_{side}_standard_error": error}
     figures[f"{name}_labels"] = len(chosen[0])
     if options.labels is not None:
         figures[f"{name}_draws"] = options.draws
-    return figures | {"unlabelled": len(evaluation.source) - len(y)}
+    return figures | {"unlabelled": int((~known).sum())}
 
 
 def _draws(y: Tensor, options: Classification, seed: int) -> Iterator[Tensor]:
