@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from vaezoo.registry import lookup
+from vaezoo.registry.specs import MetricSpec
+
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 ELSEWHERE = {"data", "writing-a-plugin", "plugin-components"}  # need files: tests/test_docs_*.py
@@ -39,3 +42,12 @@ def test_the_python_snippets_run_in_their_order(
 def test_the_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+def test_every_metric_of_the_core_is_on_the_page_of_evaluation() -> None:
+    page = (DOCS / "evaluation.md").read_text(encoding="utf-8")
+    for spec in lookup.plugins()[0].specs:
+        if isinstance(spec, MetricSpec):
+            assert f"`{spec.name}`" in page, spec.name
+            for figure in spec.figures:
+                assert f"`{figure}`" in page or figure.endswith(("accuracy", "raw")), figure

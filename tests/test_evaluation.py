@@ -79,9 +79,50 @@ def test_bits_per_dim_are_defined_for_discrete_data_alone() -> None:
 
 def test_the_log_likelihood_is_a_metric_with_options() -> None:
     metric = {"name": "log-likelihood", "samples": 20}
-    result = vaezoo.evaluate(make(), grey(50), ["elbo", metric])
+    model, x = make(), grey(1003).round()
+    result = vaezoo.evaluate(model, x, ["elbo", metric], seed=3)
     assert result["samples"] == 20
     assert result["log_likelihood"] > result["elbo"]
+    whole = model.log_likelihood(x, samples=20, seed=3)  # whatever batches are measured in
+    assert result["log_likelihood"] == pytest.approx(whole.mean().item(), abs=1e-4)
+    error = whole.std().item() / math.sqrt(len(x))
+    assert result["log_likelihood_standard_error"] == pytest.approx(error, rel=1e-4)
+
+
+def test_a_likelihood_that_is_not_normalised_has_no_log_likelihood() -> None:
+    metric = {"name": "log-likelihood", "samples": 3}
+    with pytest.raises(
+        vaezoo.DataError, match=r"needs a normalised p\(x\|z\), and .* grey values"
+    ):
+        vaezoo.evaluate(make(), grey(5), [metric])
+    for likelihood in ("continuous-bernoulli", "gaussian"):
+        model = make(likelihood=likelihood)
+        assert math.isfinite(vaezoo.evaluate(model, grey(5), [metric])["log_likelihood"])
+
+
+def test_the_order_of_the_examples_changes_nothing_but_the_draws() -> None:
+    """Nothing is shuffled or left out: each example is measured once, wherever it stands."""
+    model, x = make(), grey(1003)
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1))
+    first, second = (vaezoo.evaluate(model, data) for data in (x, x[order]))
+    assert first["kl"] == pytest.approx(second["kl"], rel=1e-6)
+    assert first["elbo"] == pytest.approx(second["elbo"], abs=4 * first["elbo_standard_error"])
+
+
+def test_static_binarization_is_that_of_the_data_and_not_of_the_seed() -> None:
+    model, x = make(likelihood="bernoulli"), grey(50)
+    first, second = (vaezoo.evaluate(model, x, seed=s, binarization="static") for s in (0, 1))
+    assert first["kl"] == second["kl"]  # of the same binary images
+    assert first["reconstruction"] != second["reconstruction"]  # at other draws of z
+
+
+def test_a_metric_is_asked_for_once_and_wrong_ones_are_told_before_any_is_computed() -> None:
+    model = make()
+    with pytest.raises(vaezoo.OptionError, match="'elbo' is asked for twice"):
+        vaezoo.evaluate(model, grey(5), ["elbo", {"name": "elbo"}])
+    model.forward = None  # type: ignore[assignment,method-assign]
+    with pytest.raises(vaezoo.UnknownComponentError):
+        vaezoo.evaluate(model, grey(5), ["elbo", "elb"])
 
 
 def test_the_test_split_is_the_default_of_split_data() -> None:

@@ -23,6 +23,10 @@ def vaezoo_specs():
     yield vaezoo.VariantSpec(
         name="tiny/strict", target="tiny_vaezoo_data:strict", summary="Has a required option",
     )
+    yield vaezoo.MetricSpec(
+        name="tiny/brightness", target="tiny_vaezoo_data:brightness",
+        summary="What the examples add up to", units={"brightness": "lumens"},
+    )
 """
 DATA = '''
 from __future__ import annotations
@@ -54,6 +58,20 @@ class Strict:
     """What the KL is multiplied by."""
     flag: bool = True
     """A switch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brightness:
+    factor: float = 1.0
+    """What a unit of it is worth."""
+
+
+def brightness(options: Brightness):
+    def compute(evaluation):
+        total = sum(batch.x.sum().item() for batch in evaluation.batches())
+        return {"brightness": options.factor * total, "darkness": float("nan")}
+
+    return compute
 
 
 def strict(options: Strict, parts: vaezoo.Parts) -> vaezoo.VAE:

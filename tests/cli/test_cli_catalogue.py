@@ -75,6 +75,7 @@ def test_plugins_tells_where_what_comes_from(vaezoo):
         "brings": {
             "dataset": ["tiny", "tiny-unlabelled", "tiny-rows", "tiny-wide"],
             "variant": ["tiny/needy", "tiny/strict"],
+            "metric": ["tiny/brightness"],
         },
     }
     assert "vae" in found["first-party"]["brings"]["variant"]

@@ -44,10 +44,10 @@ def test_eval_shows_a_table(vaezoo, trained):
 
 
 def test_eval_takes_data_split_binarization_metrics_and_seed(vaezoo, trained):
-    line = "--split validation --binarization none --metrics elbo log-likelihood --seed 3 --json"
+    line = "--split validation --binarization static --metrics elbo log-likelihood --seed 3 --json"
     found = figures(vaezoo("eval", trained["vae"], *line.split()))
     assert (found["split"], found["examples"], found["seed"]) == ("validation", 16, 3)
-    assert found["binarization"] == "none"
+    assert found["binarization"] == "static"
     assert found["log_likelihood"] >= found["elbo"]
     other = figures(vaezoo("eval", trained["vae"], "--data", "tiny-unlabelled", "--json"))
     assert other["data"] == "tiny-unlabelled"
@@ -61,6 +61,39 @@ def test_flags_may_come_before_the_model(vaezoo, trained):
 def test_eval_takes_how_many_samples_a_metric_draws(vaezoo, trained):
     line = ["eval", trained["vae"], "--metrics", "elbo", "log-likelihood", "--json"]
     assert figures(vaezoo(*line, "--samples", 7))["samples"] == 7
+
+
+def test_metrics_take_options_and_tell_their_units(vaezoo, trained):
+    pytest.importorskip("sklearn")
+    line = ["eval", trained["vae"], "--metrics", "knn", "linear-probe", "latents", "anomaly"]
+    line += ["--metrics.knn.k", 1, "--metrics.knn.labels", 30, "--metrics.knn.no-floor"]
+    line += ["--metrics.anomaly.normal", 0, 2]
+    found = figures(vaezoo(*line, "--json"))
+    assert (found["knn_labels"], found["knn_draws"], found["linear_probe_labels"]) == (30, 5, 64)
+    assert "knn_accuracy_raw" not in found
+    assert len(found["kl_by_dimension"]["z"]) == 2
+    assert found["anomaly_examples"] == 5
+    table = vaezoo(*line).out.splitlines()
+    rows = {text.split()[0]: text.split() for text in table[1:]}
+    assert rows["knn-accuracy"][2:] == ["±", rows["knn-accuracy"][3], "of", "1"]
+    assert rows["active-units"][-1] == "dimensions"
+    assert rows["kl-z"][-1] == "nats"
+    assert table[-1].startswith("kl of the dimensions of z: ")
+
+
+def test_metrics_of_plugins_are_in_the_help_and_have_flags(vaezoo, trained):
+    text = " ".join(vaezoo("eval", "--help").out.replace("│", " ").split())
+    assert "tiny/brightness: What the examples add up to" in text
+    line = ["eval", trained["vae"], "--metrics", "tiny/brightness"]
+    assert "What a unit of it is worth" in vaezoo(*line, "--help").out
+    line += ["--metrics.tiny/brightness.factor", 2]
+    found = figures(vaezoo(*line, "--json"))
+    assert found["darkness"] is None  # JSON has no NaN
+    once = figures(vaezoo(*line[:-2], "--json"))
+    assert found["brightness"] == 2 * once["brightness"]
+    rows = [text.split() for text in vaezoo(*line).out.splitlines()[1:]]
+    assert [row[0] for row in rows] == ["brightness", "darkness"]
+    assert (rows[0][-1], rows[1][1]) == ("lumens", "undefined")
 
 
 def test_the_model_in_a_run_knows_its_run(vaezoo, trained, monkeypatch):

@@ -89,14 +89,14 @@ def make(
             extras = (tyro.conf.arg(help=text, help_behavior_hint=""),)
             extras += (tyro.conf.DisallowNone,) if required else ()
         made = dataclasses.field(default=default, metadata={"required": required})
-        fields.append((option.name, _annotated(kind, *extras), made))
+        fields.append((option.name, annotated(kind, *extras), made))
     for field, (prefix, cls) in (nested or {}).items():
-        annotation = _annotated(cls, tyro.conf.arg(name=prefix))
+        annotation = annotated(cls, tyro.conf.arg(name=prefix))
         fields.append((field, annotation, dataclasses.field(default_factory=cls)))
     return dataclasses.make_dataclass(name, fields, bases=bases, frozen=True, kw_only=True)
 
 
-def _annotated(kind: Any, *extras: Any) -> Any:
+def annotated(kind: Any, *extras: Any) -> Any:
     """``Annotated`` of what is known only at run time."""
     return Annotated[(kind, *extras)]
 

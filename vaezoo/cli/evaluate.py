@@ -11,22 +11,22 @@ from typing import Annotated, Any, Literal, TypeGuard
 
 import tyro
 
+from vaezoo.cli import metric_flags
 from vaezoo.cli.arguments import ModelPath, Unset, parse
 from vaezoo.cli.tables import line, table
-from vaezoo.cli.usage import UsageError, check_seed
-from vaezoo.registry import lookup
+from vaezoo.cli.usage import check_seed
 from vaezoo.registry.paths import chosen_dataset
-from vaezoo.registry.specs import MetricSpec
 from vaezoo.words import counted
 
-UNITS = {"bits_per_dim": "bits/dim", "samples": "", "examples": "", "seed": ""}
 MADE_ON = {"data": str, "split": str, "examples": int, "binarization": str, "seed": int}
 ERROR = "_standard_error"
+SHOWN = 10
+"""Dimensions whose KL the table tells; JSON tells all."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Eval:
-    """What ``vaezoo eval`` takes."""
+    """What ``vaezoo eval`` takes, beside metrics and their options."""
 
     path: ModelPath = ""
     """A run's folder, a model's folder, or a weights file."""
@@ -38,9 +38,6 @@ class Eval:
     """train, validation or test. Default: test, else what there is."""
     binarization: Unset[Literal["none", "threshold", "static", "dynamic"]] = None
     """How images become binary. Default: as in the run."""
-    metrics: Unset[tuple[str, ...]] = None
-    """elbo (with reconstruction and kl), reconstruction, bits-per-dim, log-likelihood. Default:
-    elbo, and bits-per-dim if it is defined; reconstruction of what is no bound."""
     samples: Unset[int] = None
     """Importance samples for each example, of metrics that take them. Default: the metric's own,
     5000 of log-likelihood."""
@@ -54,13 +51,14 @@ class Eval:
 
 def evaluate(argv: Sequence[str]) -> None:
     """``vaezoo eval``."""
-    asked = parse(Eval, argv, "eval", "Measure a trained model; figures are in nats per example.")
+    names = metric_flags.named(argv)
+    metric_flags.check(argv, names)
+    about = "Measure a trained model; figures are in nats per example unless they say otherwise."
+    asked = parse(metric_flags.command_class(Eval, names), argv, "eval", about)
     if asked.data:
         chosen_dataset(asked.data)
-    for metric in asked.metrics or ():
-        lookup.find(MetricSpec, metric)
     check_seed(asked.seed)
-    metrics = _with_samples(asked.metrics or (), asked.samples)
+    metrics = metric_flags.with_samples(metric_flags.chosen(asked, names), asked.samples)
     from vaezoo.cli.saved import open_saved
     from vaezoo.evaluation import evaluate as measured
     from vaezoo.shown import shown_split
@@ -79,24 +77,6 @@ def evaluate(argv: Sequence[str]) -> None:
         line(json.dumps(finite(figures), indent=2, allow_nan=False))
     else:
         show_figures(figures)
-
-
-def _with_samples(metrics: Sequence[str], samples: int | None) -> list[str | dict[str, Any]]:
-    """The metrics as ``evaluate`` takes them, with that number of samples where they have one."""
-    if samples is None:
-        return [*metrics]
-    from vaezoo.options import options_class, options_of
-
-    if samples < 1:
-        raise UsageError(f"--samples must be at least 1, not {samples}")
-    found: list[str | dict[str, Any]] = []
-    for metric in metrics:
-        options = options_of(options_class(lookup.recipe(lookup.find(MetricSpec, metric))))
-        takes = any(option.name == "samples" for option in options)
-        found.append({"name": metric, "samples": samples} if takes else metric)
-    if found == [*metrics]:
-        raise UsageError("--samples needs a metric that takes it: --metrics log-likelihood")
-    return found
 
 
 def finite(figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,15 +104,20 @@ def are_figures(value: Any) -> TypeGuard[Mapping[str, Any]]:
 def show_figures(figures: Mapping[str, Any]) -> None:
     """A table of figures, each with its standard error and unit, under what they were made on."""
     line(made_on(figures))
+    units = metric_flags.units()
     table(
         (
             name.replace("_", "-"),
             number(figures[name]),
             error(figures.get(name + ERROR)),
-            UNITS.get(name, "nats"),
+            units.get(name, "nats"),
         )
         for name in measured(figures)
     )
+    for site, kl in figures.get("kl_by_dimension", {}).items():
+        line(f"kl of the dimensions of {site}: {_largest(kl)}")
+    if figures.get("bound") == "relaxed":
+        line("The ELBO bounds the likelihood of a relaxation of this model, not its own.")
     if "log_det" in figures:
         line("of standardized columns; with log-det added, of the values in the file's own units")
 
@@ -148,15 +133,24 @@ def measured(figures: Mapping[str, Any]) -> list[str]:
     return [
         name
         for name, value in figures.items()
-        if not (isinstance(value, str | list) or name in MADE_ON or name.endswith(ERROR))
+        if not (isinstance(value, str | list | dict) or name in MADE_ON or name.endswith(ERROR))
     ]
 
 
 def number(value: Any) -> str:
     """A figure, with as many digits as matter."""
     if isinstance(value, float):
+        if math.isnan(value):
+            return "undefined"
         return f"{value:,.4f}" if abs(value) < 10 else f"{value:,.2f}"
     return "undefined" if value is None else str(value)
+
+
+def _largest(kl: Sequence[float]) -> str:
+    """The largest of them, in nats, and how many others there are."""
+    shown = sorted(kl, reverse=True)[:SHOWN]
+    more = f" and {len(kl) - SHOWN} smaller ones" if len(kl) > SHOWN else ""
+    return " ".join(f"{value:.2f}" for value in shown) + f"{more} (nats)"
 
 
 def error(value: Any) -> str:

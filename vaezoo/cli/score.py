@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 UNUSUAL = 5
-CHUNK = 4096
-"""Decoded examples at a time, as ``log_likelihood`` has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +27,8 @@ class Score(Through):
     samples: int = 100
     """Importance samples for each example: log p(x) is bounded more tightly by more."""
     seed: int = 0
-    """Of the draws of z. The same seed and batch size repeat them."""
+    """Of the draws of z. Those of log p(x) depend on it alone, those of the ELBO on the batch size
+    as well."""
     out: Unset[Path] = None
     """The CSV file to write, a row for each example. Default: none, only a summary."""
 
@@ -48,7 +47,7 @@ def score(argv: Sequence[str]) -> None:
     from vaezoo.cli.saved import open_saved
 
     saved = open_saved(asked.path, asked.device, "score")
-    saved.model.require_bound("score")
+    saved.model.require_bound("score", exact=True)
     examples = find_examples(saved, asked)
     with shown_reading():
         columns = _scores(examples, asked.samples, asked.seed)
@@ -60,29 +59,25 @@ def score(argv: Sequence[str]) -> None:
 
 
 def _scores(examples: Examples, samples: int, seed: int) -> dict[str, Tensor]:
-    """By name, (N,) float64 each, in nats; of standardized rows in both units.
-
-    All ELBOs are drawn before the first log p(x), each from the seed, as ``vaezoo eval`` does.
-    """
+    """By name, (N,) float64 each, in nats, as ``vaezoo eval`` has them; of standardized rows in
+    both units."""
     import torch
 
     from vaezoo.data import TablePreprocessing
+    from vaezoo.importance import BLOCK
     from vaezoo.inference import seeded
 
-    model = examples.model
-    chunk = CHUNK if examples.batch_size >= MOST else 4 * examples.batch_size
-
-    def elbo(x: Tensor, y: Tensor | None) -> Tensor:
-        return model.elbo(x, y)
-
-    def log_likelihood(x: Tensor, y: Tensor | None) -> Tensor:
-        return model.log_likelihood(x, y, samples=samples, chunk=chunk)
-
-    columns = {}
-    for figure, what in ((elbo, "ELBO"), (log_likelihood, "log p(x)")):
-        with seeded(seed, model.device):
-            rows = [figure(b.x, examples.labels(b)) for b in examples.batches(what)]
-        columns[figure.__name__] = torch.cat(rows).double().cpu()
+    model, size = examples.model, examples.batch_size
+    with seeded(seed, model.device):
+        elbo = [model.elbo(b.x, examples.labels(b)) for b in examples.batches("ELBO")]
+    chunk = None if size >= MOST else 4 * size
+    aligned = replace(examples, batch_size=-(-size // BLOCK) * BLOCK)
+    nats: list[Tensor] = []
+    for b in aligned.batches("log p(x)"):
+        y, first = examples.labels(b), sum(map(len, nats))
+        nats.append(model.log_likelihood(b.x, y, samples, seed, chunk=chunk, first=first))
+    rows = {"elbo": elbo, "log_likelihood": nats}
+    columns = {name: torch.cat(pieces).double().cpu() for name, pieces in rows.items()}
     if isinstance(how := model.preprocessing, TablePreprocessing):
         columns |= {f"{name}_in_file_units": v + how.log_det for name, v in columns.items()}
     return columns

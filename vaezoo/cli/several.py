@@ -11,9 +11,9 @@ from typing import Any
 from PIL.Image import Image
 
 from vaezoo import pictures
-from vaezoo.cli import data_flags, defaults
+from vaezoo.cli import data_flags, defaults, metric_flags
 from vaezoo.cli.arguments import wants_help
-from vaezoo.cli.evaluate import ERROR, UNITS, error, made_on, measured, number
+from vaezoo.cli.evaluate import ERROR, error, made_on, measured, number
 from vaezoo.cli.model_flags import RIVALS
 from vaezoo.cli.plan import COMMAND, RUNS, Plan, make_plan, run_name
 from vaezoo.cli.tables import line, table
@@ -113,7 +113,8 @@ def _show(figures: Mapping[str, Mapping[str, Any]], models: Mapping[str, VAE]) -
         (name, likelihoods[name], *(_cell(each, figure) for figure in names))
         for name, each in figures.items()
     ]
-    units = [f"{name.replace('_', '-')} ({UNITS.get(name, 'nats')})" for name in names]
+    known = metric_flags.units()
+    units = [f"{name.replace('_', '-')} ({known.get(name, 'nats')})" for name in names]
     table(rows, ["variant", "p(x|z)", *units])
     if len({*likelihoods.values()}) > 1:
         line("Nats under different likelihoods cannot be compared.")

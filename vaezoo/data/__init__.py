@@ -10,6 +10,7 @@ from vaezoo.data.preprocessing import (
 )
 from vaezoo.data.progress import listening
 from vaezoo.data.reading import data_for, original_units, read_for
+from vaezoo.data.select import select
 from vaezoo.data.source import Source, Subset, TensorSource
 from vaezoo.data.splits import Data, as_data, hold_out, named_splits, shuffled_indices
 from vaezoo.data.sprites import Sprites
@@ -38,6 +39,7 @@ __all__ = [
     "named_splits",
     "original_units",
     "read_for",
+    "select",
     "shuffled_indices",
     "to_float",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,15 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaezoo.assembly import choose
+from vaezoo.assembly import Choice, choose
 from vaezoo.batch import Batch
 from vaezoo.checks import check_preprocessing, check_source
 from vaezoo.data import Binarization, Data, Source, data_for, evaluation_batches
 from vaezoo.data.preprocessing import TablePreprocessing
-from vaezoo.errors import DataError
+from vaezoo.errors import DataError, OptionError
 from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
-from vaezoo.options import NoOptions
 from vaezoo.registry.specs import MetricSpec
 
 BATCH = 1000
@@ -28,18 +26,54 @@ BATCH = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What a metric is given: a model, and the examples to measure it on."""
+    """What a metric is given: a model, and the examples to measure it on.
+
+    What several metrics need, and takes long, is computed once and kept here.
+    """
 
     model: VAE
     source: Source
+    """The examples that are measured."""
     binarization: Binarization
     seed: int
+    train: Source | None = None
+    """The examples that the model learned from, where they are others: what a classifier of the
+    codes is trained on."""
 
-    def batches(self) -> Iterator[Batch]:
-        """All examples in their order, in batches, the last one partial."""
-        kind = self.binarization
-        for batch in evaluation_batches(self.source, batch_size=BATCH, binarization=kind):
-            yield Batch(batch.x.to(self.model.dtype), batch.y, batch.index)
+    def batches(self, source: Source | None = None, size: int = BATCH) -> Iterator[Batch]:
+        """All examples in their order, in batches, the last one partial.
+
+        source: others than those that are measured.
+        """
+        source, kind = self.source if source is None else source, self.binarization
+        for batch in evaluation_batches(source, batch_size=size, binarization=kind):
+            x = batch.x.to(self.model.device, self.model.dtype)
+            yield Batch(x, None if batch.y is None else batch.y.to(x.device), batch.index)
+
+    def embedded(self, source: Source) -> Tensor:
+        """The posterior means of all examples of a source: (N, D) float32, on the CPU.
+
+        Raises DataError for a model whose q(z|x,y) is told the labels: its codes may hold them.
+        """
+        model = self.model
+        if getattr(model.encoder, "num_classes", None) is not None:
+            raise DataError(
+                "this model's encoder is given the labels, so its codes would tell what they were "
+                "told: classify with the codes of a model whose encoder sees x alone, such as vae"
+            )
+        pieces = (model.embed(x, y) for x, y, _ in self.batches(source))
+        return torch.cat([piece.float().cpu() for piece in pieces])
+
+    @cached_property
+    def codes(self) -> Tensor:
+        """``embedded`` of the examples that are measured."""
+        return self.embedded(self.source)
+
+    @cached_property
+    def train_codes(self) -> Tensor:
+        """``embedded`` of the train split."""
+        assert self.train is not None
+        return self.embedded(self.train)
 
     @cached_property
     def why_no_bits(self) -> str:
@@ -55,7 +89,15 @@ class Evaluation:
                 "this p(x|z) is a density: use likelihood='discretized-logistic' or 'categorical' "
                 "for grey levels, 'bernoulli' for binary data, 'negative-binomial' for counts"
             )
-        for batch in self.batches() if self.binarization == "none" else ():
+        return self.why_not_normalised
+
+    @cached_property
+    def why_not_normalised(self) -> str:
+        """Why p(x|z) is neither a probability nor a density of these data, or "" where it is."""
+        head = getattr(self.model.decoder, "head", None)
+        if head is None or not head.discrete or self.binarization != "none":
+            return ""
+        for batch in self.batches():
             if not head.supports(batch.x):
                 return (
                     "this p(x|z) gives no probability to grey values: binarize the data, as in "
@@ -83,12 +125,12 @@ def evaluate(
     bits/dim where they are defined; of what is no bound, reconstruction. split: of named data,
     default test; other data are taken whole. Likelihoods are in nats, per example; those of a
     model of standardized columns are of the standardized values, and with ``log_det`` added of
-    the values in the file's units.
+    the values in the file's units. What is undefined is NaN. ``bound`` is told where it is one of
+    a relaxation of the model only.
 
-    Raises DataError, NoBoundError, UnknownComponentError.
+    Raises DataError, NoBoundError, UnknownComponentError, OptionError.
     """
-    if isinstance(metrics, str):
-        metrics = [metrics]
+    metrics = None if metrics is None else _chosen(metrics)
     root = None if data_root is None else Path(data_root)
     splits = data_for(model, data, root)
     check_preprocessing(model, splits)
@@ -101,12 +143,17 @@ def evaluate(
         )
     check_source(model, source, f"the examples of {splits.title!r}")
     evaluation = Evaluation(
-        model=model, source=source.to(model.device), binarization=binarization, seed=seed
+        model=model,
+        source=source.to(model.device),
+        binarization=binarization,
+        seed=seed,
+        train=None if chosen == "train" or splits.stream is not None else splits.train,
     )
     if metrics is None:
-        bound = model.bound != "none"
-        metrics = ["elbo"] if bound else ["reconstruction"]
-        metrics += ["bits-per-dim"] if bound and not evaluation.why_no_bits else []
+        names = ["reconstruction" if model.bound == "none" else "elbo"]
+        if model.bound == "exact" and not evaluation.why_no_bits:
+            names.append("bits-per-dim")
+        metrics = _chosen(names)
     result: dict[str, Any] = {
         "data": splits.title,
         "split": split or (chosen if len(splits.splits()) > 1 else "all"),
@@ -114,8 +161,10 @@ def evaluate(
         "binarization": binarization,
         "seed": seed,
     }
+    if model.bound == "relaxed":
+        result["bound"] = model.bound
     for metric in metrics:
-        compute = choose(MetricSpec, metric)()
+        compute = metric()
         with evaluating(model), seeded(seed, model.device):
             result |= compute(evaluation)
     if isinstance(model.preprocessing, TablePreprocessing):
@@ -123,86 +172,14 @@ def evaluate(
     return result
 
 
-def elbo(options: NoOptions) -> Any:
-    """The recipe of the metric ``elbo``: one sampled z for each example, never beta."""
-
-    def compute(evaluation: Evaluation) -> dict[str, float]:
-        model = evaluation.model
-        model.require_bound("elbo")
-        rows = []
-        for batch in evaluation.batches():
-            trace = model(batch.x, batch.y)
-            rows.append(torch.stack([trace.elbo[0], trace.log_px[0], trace.kl[0]]).double())
-        means, error = _mean_and_error(torch.cat(rows, dim=1))
-        names = ("elbo", "reconstruction", "kl")
-        return {**dict(zip(names, means, strict=True)), "elbo_standard_error": error[0]}
-
-    return compute
-
-
-def reconstruction(options: NoOptions) -> Any:
-    """The recipe of the metric ``reconstruction``: log p(x|z) with one sampled z, of any model."""
-
-    def compute(evaluation: Evaluation) -> dict[str, float]:
-        model = evaluation.model
-        rows = [model(batch.x, batch.y).log_px[0].double() for batch in evaluation.batches()]
-        means, error = _mean_and_error(torch.cat(rows).unsqueeze(0))
-        return {"reconstruction": means[0], "reconstruction_standard_error": error[0]}
-
-    return compute
-
-
-def bits_per_dim(options: NoOptions) -> Any:
-    """The recipe of the metric ``bits-per-dim``: -ELBO / (D ln 2), for discrete data alone.
-
-    The expected length, in bits for each of D numbers, of a code for the examples.
-    """
-
-    def compute(evaluation: Evaluation) -> dict[str, float]:
-        if why_not := evaluation.why_no_bits:
-            raise DataError(
-                f"bits/dim are defined for discrete data under a discrete likelihood, "
-                f"and {why_not}"
-            )
-        nats = elbo(options)(evaluation)["elbo"]
-        return {"bits_per_dim": -nats / (math.prod(evaluation.source.shape) * math.log(2))}
-
-    return compute
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogLikelihood:
-    """Options of the metric ``log-likelihood``."""
-
-    samples: int = 5000
-    """Importance samples for each example."""
-
-    def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise ValueError(f"samples must be at least 1, not {self.samples}")
-
-
-def log_likelihood(options: LogLikelihood) -> Any:
-    """The recipe of the metric ``log-likelihood``: Burda et al. 2016, eq. 8."""
-
-    def compute(evaluation: Evaluation) -> dict[str, float]:
-        model = evaluation.model
-        rows = [
-            model.log_likelihood(batch.x, batch.y, samples=options.samples).double()
-            for batch in evaluation.batches()
-        ]
-        means, error = _mean_and_error(torch.cat(rows).unsqueeze(0))
-        return {
-            "log_likelihood": means[0],
-            "log_likelihood_standard_error": error[0],
-            "samples": options.samples,
-        }
-
-    return compute
-
-
-def _mean_and_error(values: Tensor) -> tuple[list[float], list[float]]:
-    """Over the examples, the last dimension: means, and their standard errors."""
-    n = values.shape[-1]
-    error = values.std(-1) / math.sqrt(n) if n > 1 else torch.full(values.shape[:-1], math.nan)
-    return values.mean(-1).tolist(), error.tolist()
+def _chosen(metrics: Sequence[Any] | str) -> list[Choice]:
+    """The metrics, before the first is computed: an error in the last must not come late."""
+    metrics = [metrics] if isinstance(metrics, str) else metrics
+    found = [choose(MetricSpec, metric) for metric in metrics]
+    names = [choice.spec.name for choice in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise OptionError(
+            f"the metric {twice[0]!r} is asked for twice, and its figures have one name: evaluate "
+            f"twice to have them with other options"
+        )
+    return found

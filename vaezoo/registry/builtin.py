@@ -109,14 +109,72 @@ def vaezoo_specs() -> Iterator[Spec]:
         summary="The numbers of a CSV file, standardized",
         reads=("*.csv", "*.tsv"),
     )
-    metrics = {
-        "elbo": "ELBO, reconstruction and KL in nats, with one sampled z",
-        "reconstruction": "log p(x|z) in nats, with one sampled z; of any model, bound or none",
-        "bits-per-dim": "-ELBO in bits for each dimension of discrete data",
-        "log-likelihood": "Importance-weighted log p(x) in nats, 5,000 samples",
+    yield from _metrics()
+
+
+def _metrics() -> Iterator[Spec]:
+    likelihood = "vaezoo.evaluation.likelihood"
+    yield MetricSpec(
+        name="elbo",
+        target=f"{likelihood}:elbo",
+        summary="ELBO, reconstruction and KL in nats, with one sampled z",
+        figures=("elbo", "reconstruction", "kl"),
+    )
+    yield MetricSpec(
+        name="reconstruction",
+        target=f"{likelihood}:reconstruction",
+        summary="log p(x|z) in nats, with one sampled z; of any model, bound or none",
+    )
+    yield MetricSpec(
+        name="bits-per-dim",
+        target=f"{likelihood}:bits_per_dim",
+        summary="-ELBO in bits for each dimension of discrete data",
+        units={"bits_per_dim": "bits/dim"},
+    )
+    yield MetricSpec(
+        name="log-likelihood",
+        target=f"{likelihood}:log_likelihood",
+        summary="Importance-weighted log p(x) in nats, 5,000 samples",
+        units={"samples": ""},
+    )
+    yield MetricSpec(
+        name="latents",
+        target="vaezoo.evaluation.latent_metrics:latents",
+        summary="KL in nats of each site and dimension, and how many units are active",
+        figures=("active_units", "kl_by_dimension"),
+        units={"active_units": "dimensions", "latent_dim": "dimensions"},
+    )
+    surgery = ("mutual_information", "marginal_kl", "total_correlation", "dimension_wise_kl")
+    yield MetricSpec(
+        name="elbo-surgery",
+        target="vaezoo.evaluation.surgery:elbo_surgery",
+        summary="What the KL is made of, in nats: I(x;z) and KL(q(z)||p(z)), and its two parts",
+        figures=surgery,
+        units={"surgery_examples": "", "surgery_draws": ""},
+    )
+    classifiers = {
+        "linear-probe": "Accuracy of a logistic regression on the posterior means",
+        "knn": "Accuracy of the k nearest posterior means' vote",
     }
-    figures = {"elbo": ("elbo", "reconstruction", "kl")}
-    for name, summary in metrics.items():
+    for name, summary in classifiers.items():
         attribute = name.replace("-", "_")
-        target = f"vaezoo.evaluation.evaluation:{attribute}"
-        yield MetricSpec(name=name, target=target, summary=summary, figures=figures.get(name, ()))
+        figures = (f"{attribute}_accuracy", f"{attribute}_accuracy_raw")
+        others = (f"{attribute}_labels", f"{attribute}_draws", "unlabelled")
+        yield MetricSpec(
+            name=name,
+            target=f"vaezoo.evaluation.representation:{attribute}",
+            summary=summary,
+            requires=("scikit-learn",),
+            figures=figures,
+            units=dict.fromkeys(figures, "of 1") | dict.fromkeys(others, ""),
+        )
+    figures = ("anomaly_auroc_likelihood", "anomaly_auroc_reconstruction")
+    others = ("anomaly_examples", "anomaly_samples", "unlabelled")
+    yield MetricSpec(
+        name="anomaly",
+        target="vaezoo.evaluation.anomaly:anomaly",
+        summary="AUROC by which examples of other classes are told from the normal ones",
+        requires=("scikit-learn",),
+        figures=figures,
+        units=dict.fromkeys(figures, "of 1") | dict.fromkeys(others, ""),
+    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from vaezoo.registry import requirements
@@ -129,6 +129,8 @@ class MetricSpec(Spec):
 
     figures: tuple[str, ...] = ()
     """The names of its figures, if they are not its own."""
+    units: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Of figures that are not in nats."""
 
     @property
     def listed(self) -> str:

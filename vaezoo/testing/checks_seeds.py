@@ -94,6 +94,7 @@ def _methods(subject: Subject) -> None:
     }
     if model.bound != "none":
         calls["elbo"] = lambda seed: model.elbo(batch.x, batch.y, seed=seed)
+    if model.bound == "exact":
         calls["log_likelihood"] = lambda seed: model.log_likelihood(
             batch.x, batch.y, samples=7, seed=seed
         )
