@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, constraints
+from torch.distributions import Distribution, Independent, Normal, constraints
 
 from vaezoo.trace import Site, Trace, derived, register_kl
 
@@ -203,3 +203,17 @@ class EnumeratedTrace(Trace):
         """
         log_w = _by_value(self._each.log_w, len(self.x))  # (K, C, B)
         return (log_w + self._log_prior.T).logsumexp(1)
+
+
+def draw_alike(q: Distribution, samples: int, count: int) -> Tensor:
+    """K draws of q, batch shape (C·B,), with the same noise for all C values: (K, C·B, *event).
+
+    What differs between values then differs little by chance. Of other than factorised normals,
+    whose noise is not known, the draws are independent.
+    """
+    if not (isinstance(q, Independent) and type(q.base_dist) is Normal):
+        return q.rsample((samples,))
+    mean, sigma = q.base_dist.loc, q.base_dist.scale
+    size = len(mean) // count
+    noise = torch.randn(samples, 1, size, *mean.shape[1:], dtype=mean.dtype, device=mean.device)
+    return mean + sigma * noise.expand(-1, count, *noise.shape[2:]).flatten(1, 2)

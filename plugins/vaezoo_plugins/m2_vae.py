@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 import vaezoo
-from vaezoo.enumeration import EnumeratedTrace, OneHot
+from vaezoo.enumeration import EnumeratedTrace, OneHot, draw_alike
 from vaezoo.heads import Head
 from vaezoo.inference import chunks, inference, seeded
 from vaezoo.trace import Site
@@ -87,9 +87,7 @@ class SemiSupervisedVAE(vaezoo.VAE):
         y = self.values.new_full((size,), -1) if y is None else y
         known, labelled = y[:, None] == self.values, y >= 0  # (B, C), (B,)
 
-        each = super().forward(
-            x.repeat(classes, *[1] * (x.ndim - 1)), self.values.repeat_interleave(size), samples
-        )
+        each = self._each(x, samples)
         q = self.classifier(x).logits  # log q(y|x): (B, C)
         certain = torch.where(known, 0.0, RULED_OUT).to(q.dtype)
         posterior = OneHot(torch.where(labelled[:, None], certain, q))
@@ -97,13 +95,22 @@ class SemiSupervisedVAE(vaezoo.VAE):
         label = Site(posterior, prior, posterior.sample((samples,)), name="y")
 
         # α times the mean over the batch's labelled examples, once the step has taken the mean.
-        share = labelled.sum().clamp(min=1) / size
+        share = labelled.to(q.dtype).mean().clamp(min=1 / size)
         penalty = self.alpha / share * -(q * known).sum(1)  # 0 where unlabelled
         trace = EnumeratedTrace(
             x, each, label, known | ~labelled[:, None], penalties={"classification": penalty}
         )
         trace.state = self._observe(trace.px, x)
         return trace
+
+    def _each(self, x: Tensor, samples: int) -> vaezoo.Trace:
+        """The Trace of every label: (K, C·B)."""
+        y = self.values.repeat_interleave(len(x))
+        x = x.repeat(self.num_classes, *[1] * (x.ndim - 1))
+        q = self.encoder(x, y)  # q(z|x,y), batch shape (C·B,)
+        z = draw_alike(q, samples, self.num_classes)  # (K, C·B, *latent)
+        p = self.prior(y)  # p(z), or p(z|y)
+        return vaezoo.Trace(x, self.decoder(z, y), (Site(q, p, z),), bound=self.bound)
 
     @inference
     def predict_proba(self, x: Tensor, *, seed: int = 0) -> Tensor:

@@ -120,3 +120,8 @@ def vaezoo_specs() -> Iterator[Spec]:
         attribute = name.replace("-", "_")
         target = f"vaezoo.evaluation.evaluation:{attribute}"
         yield MetricSpec(name=name, target=target, summary=summary, figures=figures.get(name, ()))
+    yield MetricSpec(
+        name="accuracy",
+        target="vaezoo.evaluation.accuracy:accuracy",
+        summary="Share of labelled examples whose label the model predicts",
+    )
