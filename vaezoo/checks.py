@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from vaezoo.data import Data, Source, evaluation_batches, to_float
+from vaezoo.data.labels import labels_of
 from vaezoo.data.preprocessing import TablePreprocessing
 from vaezoo.errors import DataError
 from vaezoo.inference import evaluating, seeded
@@ -93,8 +94,7 @@ def check_model(model: VAE, data: Data) -> None:
 
 
 def _check_some_labels(data: Data) -> None:
-    batches = evaluation_batches(data.train, batch_size=4096)
-    if not any(batch.y is not None and (batch.y >= 0).any() for batch in batches):
+    if data.num_classes is None or not (labels_of(data.train, data.title) >= 0).any():
         raise DataError(
             f"none of the training examples of {data.title!r} is labelled: this model learns its "
             f"classes from a few that are; pass (x, y) with y = -1 where there is no label"

@@ -64,5 +64,9 @@ def with_flags(choice: Mapping[str, Any], argv: Sequence[str], command: str) -> 
                 f"{did_you_mean(option, names)}"
             )
     parsed = parse(cls, [token for group in mine for token in group], command)
+    from vaezoo.data import FewLabels
+
+    defaults = {option.name: option.default for option in options_of(FewLabels)}
     values = values_of(getattr(parsed, FIELD))
-    return {"name": choice["name"], **values}
+    asked = {k: v for k, v in values.items() if k not in defaults or v != defaults[k]}
+    return {"name": choice["name"], **asked}

@@ -19,7 +19,8 @@ from vaezoo.registry.paths import chosen_dataset
 from vaezoo.registry.specs import MetricSpec
 from vaezoo.words import counted
 
-UNITS = {"bits_per_dim": "bits/dim", "samples": "", "examples": "", "seed": ""}
+UNITS = {"bits_per_dim": "bits/dim", "accuracy": "", "labelled": "", "samples": ""}
+UNITS |= {"examples": "", "seed": ""}
 MADE_ON = {"data": str, "split": str, "examples": int, "binarization": str, "seed": int}
 ERROR = "_standard_error"
 
@@ -39,8 +40,8 @@ class Eval:
     binarization: Unset[Literal["none", "threshold", "static", "dynamic"]] = None
     """How images become binary. Default: as in the run."""
     metrics: Unset[tuple[str, ...]] = None
-    """elbo (with reconstruction and kl), reconstruction, bits-per-dim, log-likelihood. Default:
-    elbo, and bits-per-dim if it is defined; reconstruction of what is no bound."""
+    """elbo (with reconstruction and kl), reconstruction, bits-per-dim, log-likelihood, accuracy.
+    Default: elbo, and bits-per-dim if it is defined; reconstruction of what is no bound."""
     samples: Unset[int] = None
     """Importance samples for each example, of metrics that take them. Default: the metric's own,
     5000 of log-likelihood."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vaezoo.data.hashing import shuffled_indices
-from vaezoo.data.source import Repeated, Source
+from vaezoo.data.source import Repeated, Source, Subset, TensorSource
 from vaezoo.data.splits import Data, as_data
 from vaezoo.errors import DataError, OptionError
 from vaezoo.options import build
@@ -139,20 +139,19 @@ def oversample_labelled(data: Data, share: float = 0.1) -> Data:
     """Data whose labelled training examples are repeated until they are ``share`` of all.
 
     Of 100 labels among 50,000 examples a batch of 128 would hold 0.26; at a share of 0.1 it holds
-    13, each of them 56 times in a pass. Every example remains in the pass at least once. Raises
-    DataError where there are no labels, or where nothing would have to be repeated.
+    13, each of them 56 times in a pass. Every example remains in the pass at least once; where
+    they are so many already, nothing changes. Raises DataError where there are no labels.
     """
     if not 0 < share < 1:
         raise DataError(f"share must lie between 0 and 1, not {share}")
     y = labels_of(data.train, data.title)
     labelled = (y != UNLABELLED).nonzero().flatten()
     others = len(y) - len(labelled)
-    times = round(share / (1 - share) * others / len(labelled)) if len(labelled) else 0
-    if times < 1:
-        raise DataError(
-            f"{len(labelled)} of {counted(len(y), 'training example')} of {data.title} are "
-            f"labelled: they cannot be repeated until they are {share:g} of all"
-        )
+    if not len(labelled):
+        raise DataError(f"none of the training examples of {data.title} is labelled")
+    times = round(share / (1 - share) * others / len(labelled))
+    if times <= 1:
+        return data
     index = torch.cat([torch.arange(len(y)), labelled.repeat(times - 1)])
     return _with_train(data, Repeated(data.train, index), f"labelled ones {times} times")
 
@@ -161,6 +160,10 @@ def labels_of(source: Source, title: str) -> Tensor:
     """All labels: (N,) int64 on the CPU. Raises DataError where there are none."""
     if source.num_classes is None:
         raise DataError(f"{title} has no labels")
+    if isinstance(source, Subset):
+        return labels_of(source.source, title)[source.indices.cpu()]
+    if isinstance(source, TensorSource | Relabelled) and source.y is not None:
+        return source.y.cpu()  # without making the examples
     places = torch.arange(len(source), device=source.device).split(BATCH)
     labels = [source.examples(index)[1] for index in places]
     return torch.cat([y for y in labels if y is not None]).cpu()

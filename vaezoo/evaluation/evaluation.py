@@ -80,7 +80,8 @@ def evaluate(
 
     data: as for ``fit``; a file or folder is read as the model's own were (``data.read_for``),
     and taken whole. metrics: names, or names with options; default: ELBO with its two terms, and
-    bits/dim where they are defined; of what is no bound, reconstruction. split: of named data,
+    bits/dim where they are defined; of what is no bound, reconstruction; of what learns from few
+    labels, accuracy too. split: of named data,
     default test; other data are taken whole. Likelihoods are in nats, per example; those of a
     model of standardized columns are of the standardized values, and with ``log_det`` added of
     the values in the file's units.
@@ -107,6 +108,7 @@ def evaluate(
         bound = model.bound != "none"
         metrics = ["elbo"] if bound else ["reconstruction"]
         metrics += ["bits-per-dim"] if bound and not evaluation.why_no_bits else []
+        metrics += ["accuracy"] if model.semi_supervised and source.num_classes else []
     result: dict[str, Any] = {
         "data": splits.title,
         "split": split or (chosen if len(splits.splits()) > 1 else "all"),
