@@ -124,7 +124,9 @@ def brute_force(model: vaezoo.VAE, x: Tensor) -> Tensor:
     rows = []
     with torch.no_grad():
         for label in range(C):
-            px = model.decoder(z.reshape(-1, 1, 1).expand(-1, len(x), 1), torch.full((len(x),), label))
+            px = model.decoder(
+                z.reshape(-1, 1, 1).expand(-1, len(x), 1), torch.full((len(x),), label)
+            )
             rows.append((px.log_prob(x) + log_pz.unsqueeze(1)).logsumexp(0) - math.log(C))
     return torch.stack(rows)
 
@@ -133,7 +135,11 @@ def test_the_estimates_of_log_p_are_those_of_brute_force() -> None:
     torch.manual_seed(0)
     model = tiny(network={"name": "mlp", "hidden": [7]})
     model = vaezoo.create(
-        "m2-vae", input_shape=SHAPE, latent_dim=1, num_classes=C, network={"name": "mlp", "hidden": [7]}
+        "m2-vae",
+        input_shape=SHAPE,
+        latent_dim=1,
+        num_classes=C,
+        network={"name": "mlp", "hidden": [7]},
     ).double()
     x = images(B).double()
     joint = brute_force(model, x)
@@ -274,7 +280,7 @@ def test_it_learns_from_few_labels_what_a_mixed_batch_says() -> None:
 def test_data_without_any_label_are_refused(y: Tensor | None) -> None:
     model = tiny().float()
     data = images() if y is None else vaezoo.data.TensorSource(images(), y, C)
-    with pytest.raises(vaezoo.DataError, match="none of the training examples .* is labelled"):
+    with pytest.raises(vaezoo.DataError, match=r"none of the training examples .* is labelled"):
         vaezoo.fit(model, data, steps=1, **QUICK)
 
 

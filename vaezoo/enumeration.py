@@ -54,7 +54,7 @@ class OneHot(Distribution):
         return (value * self.logits).sum(-1)
 
 
-@register_kl(OneHot, OneHot)
+@register_kl(OneHot, OneHot)  # type: ignore[no-untyped-call, untyped-decorator]
 def _kl_one_hot(q: OneHot, p: OneHot) -> Tensor:
     return (q.probs * (q.logits - p.logits)).sum(-1)
 
@@ -73,8 +73,8 @@ class Chosen(Distribution):
         super().__init__(index.shape, each.event_shape, validate_args=False)
 
     @property
-    def support(self) -> constraints.Constraint:
-        return self.each.support  # type: ignore[no-any-return]
+    def support(self) -> constraints.Constraint | None:
+        return self.each.support
 
     @property
     def mean(self) -> Tensor:

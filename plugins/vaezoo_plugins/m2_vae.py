@@ -136,7 +136,7 @@ class SemiSupervisedVAE(vaezoo.VAE):
         *,
         chunk: int = 4096,
     ) -> Tensor:
-        """As of any VAE: of log p(x), y summed over; of log p(x,y) where y is given: (B,), nats."""
+        """As of any VAE, of log p(x), or of log p(x,y) where y is given: (B,), nats."""
         chunk = max(1, chunk // self.num_classes)
         return super().log_likelihood(x, y, samples, seed, chunk=chunk)
 
@@ -160,9 +160,7 @@ def m2_vae(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
         encoder,
         parts.decoder(conditional=True),
         parts.prior(),
-        vaezoo.NetworkEncoder(
-            network, head, features=getattr(encoder, "features", Head.features)
-        ),
+        vaezoo.NetworkEncoder(network, head, features=getattr(encoder, "features", Head.features)),
         num_classes=parts.num_classes,
         alpha=options.alpha,
     )

@@ -27,7 +27,9 @@ def test_few_labels_are_part_of_the_run_and_it_resumes_with_them(vaezoo):
     options = {"keep_labels": 6, "label_seed": 3, "labelled_share": 0.5}
     assert recorded["options"] == options
     assert recorded["splits"]["train"]["size"] == 118  # 58 without a label, and 6 ten times
-    assert config(run)["overrides"].items() >= {"data.keep_labels": 6, "data.label_seed": 3}.items()
+    assert (
+        config(run)["overrides"].items() >= {"data.keep_labels": 6, "data.label_seed": 3}.items()
+    )
     longer = vaezoo("train", "--resume", "--out", run, "--steps", 5)
     assert longer.code == 0, longer.err
     assert config(run)["data"] == recorded

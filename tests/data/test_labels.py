@@ -73,7 +73,9 @@ def test_of_how_many_labels_can_be_kept(keep: int) -> None:
 def test_a_class_may_have_too_few() -> None:
     y = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 2])
     few = as_data((torch.rand(9, 4), y), validation=0)
-    with pytest.raises(vaezoo.DataError, match="2 labels of class 2 cannot be kept: .* 1 training"):
+    with pytest.raises(
+        vaezoo.DataError, match=r"2 labels of class 2 cannot be kept: .* 1 training"
+    ):
         hide_labels(few, 6)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -164,8 +163,9 @@ def labels_of(source: Source, title: str) -> Tensor:
         return labels_of(source.source, title)[source.indices.cpu()]
     if isinstance(source, TensorSource | Relabelled) and source.y is not None:
         return source.y.cpu()  # without making the examples
-    places = torch.arange(len(source), device=source.device).split(BATCH)
-    labels = [source.examples(index)[1] for index in places]
+    places = torch.arange(len(source), device=source.device)
+    pieces = (places[start : start + BATCH] for start in range(0, len(places), BATCH))
+    labels = [source.examples(index)[1] for index in pieces]
     return torch.cat([y for y in labels if y is not None]).cpu()
 
 
