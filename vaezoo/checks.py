@@ -22,8 +22,8 @@ def check_data(model: VAE, data: Data) -> None:
         _check_some_labels(data)
 
 
-def check_source(model: VAE, source: Source, what: str) -> None:
-    """Raise DataError unless these examples have what the model takes."""
+def check_source(model: VAE, source: Source, what: str, *, labels: bool = True) -> None:
+    """Raise DataError unless these examples have what the model takes, labels included."""
     if model.input_shape is not None and source.shape != model.input_shape:
         raise DataError(
             f"{what} have shape {source.shape}, but the model takes {model.input_shape}: "
@@ -34,7 +34,7 @@ def check_source(model: VAE, source: Source, what: str) -> None:
     for batch in evaluation_batches(source, batch_size=4096):
         if head is not None:
             head.check(batch.x)
-        if model.num_classes is not None:
+        if labels and model.num_classes is not None:
             _check_labels(model, model.num_classes, batch.y, what)
         if source.rendered:
             break

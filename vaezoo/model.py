@@ -155,14 +155,18 @@ class VAE(nn.Module):
         ``seed``. A model with a classifier of its own, q(y|x), gives that instead. Raises
         DataError for a model without labels, NoBoundError for one without a bound.
         """
+        n = len(torch.as_tensor(x))
+        labels = (torch.full((n,), y) for y in range(self.require_labels()))
+        return torch.stack([self.elbo(x, y, seed=seed) for y in labels], 1).softmax(1)
+
+    def require_labels(self) -> int:
+        """How many labels there are; DataError for a model that ignores them."""
         if self.num_classes is None:
             raise DataError(
                 "this model predicts no labels: it ignores them; take a variant with num_classes, "
                 "or fit a classifier to its codes, embed(x)"
             )
-        n = len(torch.as_tensor(x))
-        labels = (torch.full((n,), y) for y in range(self.num_classes))
-        return torch.stack([self.elbo(x, y, seed=seed) for y in labels], 1).softmax(1)
+        return self.num_classes
 
     # Pictures, and what they are made of.
 

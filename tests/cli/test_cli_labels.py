@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli_helpers import SMALL
 
+import vaezoo as zoo
 from vaezoo.cli.plan import make_plan
 from vaezoo.data.labels import labels_of
 
@@ -69,3 +72,27 @@ def test_accuracy_of_what_predicts_and_of_what_does_not(vaezoo):
     assert vaezoo("train", "vae", "--data", "tiny", *SMALL).code == 0
     line = ["eval", "runs/vae-tiny", "--metrics", "accuracy"]
     assert "predicts no labels" in vaezoo(*line).error
+
+
+def test_predict_writes_the_label_of_each_example(vaezoo):
+    for name in ("m2-vae", "cvae"):
+        assert vaezoo("train", name, "--data", "tiny", *SMALL, "--out", name).code == 0
+        result = vaezoo("predict", name, "--out", "labels.csv", "--overwrite")
+        assert result.code == 0, result.err
+        with Path("labels.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        model = zoo.load(name)
+        source = zoo.data.as_data("tiny").split("test")
+        proba = model.predict_proba(source.x)
+        assert [row["label"] for row in rows] == ["abc"[i] for i in proba.argmax(1)]
+        assert [float(row["probability"]) for row in rows] == proba.max(1).values.tolist()
+        assert [row["name"] for row in rows] == [str(i) for i in range(16)]
+        counts = dict(line.split() for line in result.out.splitlines()[1:4])
+        assert sum(map(int, counts.values())) == 16
+    np.save("images.npy", source.x.numpy())  # without labels
+    assert vaezoo("predict", "cvae", "images.npy").code == 0
+
+
+def test_what_predicts_no_labels_says_so(vaezoo):
+    assert vaezoo("train", "vae", "--data", "tiny", *SMALL, "--out", "vae").code == 0
+    assert "predicts no labels" in vaezoo("predict", "vae").error
