@@ -35,7 +35,7 @@ def test_it_finds_the_label_that_explains_an_image() -> None:
 
 
 def test_what_ignores_labels_predicts_none() -> None:
-    with pytest.raises(vaezoo.DataError, match="predicts no labels.*embed"):
+    with pytest.raises(vaezoo.DataError, match=r"predicts no labels.*embed"):
         small().predict(images(2))
     model = small("cvae", num_classes=C)
     model.bound = "none"
