@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from vaezoo.data import Data, Source, evaluation_batches, to_float
+from vaezoo.data.labels import labels_of
 from vaezoo.data.preprocessing import TablePreprocessing
 from vaezoo.errors import DataError
 from vaezoo.inference import evaluating, seeded
@@ -17,10 +18,12 @@ def check_data(model: VAE, data: Data) -> None:
     for name, source in splits.items():
         if source is not None:
             check_source(model, source, f"the {name} examples of {data.title!r}")
+    if model.semi_supervised and data.stream is None:
+        _check_some_labels(data)
 
 
-def check_source(model: VAE, source: Source, what: str) -> None:
-    """Raise DataError unless these examples have what the model takes."""
+def check_source(model: VAE, source: Source, what: str, *, labels: bool = True) -> None:
+    """Raise DataError unless these examples have what the model takes, labels included."""
     if model.input_shape is not None and source.shape != model.input_shape:
         raise DataError(
             f"{what} have shape {source.shape}, but the model takes {model.input_shape}: "
@@ -31,7 +34,7 @@ def check_source(model: VAE, source: Source, what: str) -> None:
     for batch in evaluation_batches(source, batch_size=4096):
         if head is not None:
             head.check(batch.x)
-        if model.num_classes is not None:
+        if labels and model.num_classes is not None:
             _check_labels(model, model.num_classes, batch.y, what)
         if source.rendered:
             break
@@ -90,7 +93,17 @@ def check_model(model: VAE, data: Data) -> None:
     model.objective.check(trace)
 
 
+def _check_some_labels(data: Data) -> None:
+    if data.num_classes is None or not (labels_of(data.train, data.title) >= 0).any():
+        raise DataError(
+            f"none of the training examples of {data.title!r} is labelled: this model learns its "
+            f"classes from a few that are; pass (x, y) with y = -1 where there is no label"
+        )
+
+
 def _check_labels(model: VAE, num_classes: int, y: torch.Tensor | None, what: str) -> None:
+    if y is None and model.semi_supervised:
+        return
     if y is None:
         others = any(getattr(p, "num_classes", None) for p in (model.encoder, model.decoder))
         part = "the model" if others else f"the model's prior ({type(model.prior).__name__})"
@@ -99,8 +112,8 @@ def _check_labels(model: VAE, num_classes: int, y: torch.Tensor | None, what: st
             f"labels in 0..{num_classes - 1}"
         )
     low, high = int(y.min()), int(y.max())
-    if low < 0 or high >= num_classes:
+    if low < (-1 if model.semi_supervised else 0) or high >= num_classes:
         raise DataError(
             f"labels of {what} lie in {low}..{high}, but the model takes 0..{num_classes - 1}"
-            + (" and no unlabelled (-1) ones" if low == -1 else "")
+            + (" and no unlabelled (-1) ones" if low == -1 and not model.semi_supervised else "")
         )

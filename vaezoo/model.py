@@ -44,6 +44,9 @@ class VAE(nn.Module):
     ``after_step`` are for what is learned without gradient.
     """
 
+    semi_supervised: bool = False
+    """Whether examples may be unlabelled: y = -1, or no y at all."""
+
     def __init__(
         self,
         encoder: nn.Module,
@@ -155,7 +158,7 @@ class VAE(nn.Module):
     def encode(self, x: Tensor, y: Tensor | None = None) -> Distribution:
         """q(z|x,y) with batch shape (B,). Raises LatentsError for several groups of latents."""
         self._require_one_site("encode")
-        return self.encoder(*self._checked(x, y))  # type: ignore[no-any-return]
+        return self.encoder(*self._coded(x, y))  # type: ignore[no-any-return]
 
     @inference
     def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
@@ -179,18 +182,45 @@ class VAE(nn.Module):
 
         Of several groups of latents, one after the other: each the mean at the means of others.
         """
-        x, y = self._checked(x, y)
+        x, y = self._coded(x, y)
         if self._sites() > 1:
             traces = (self._at_means(*c) for c in chunks(x, y))
             return torch.cat([torch.cat([s.z[0].flatten(1) for s in t.sites], 1) for t in traces])
         return torch.cat([self.encoder(*c).mean.flatten(1) for c in chunks(x, y)])
+
+    # Labels.
+
+    def predict(self, x: Tensor, *, seed: int = 0) -> Tensor:
+        """The most probable label of each example: (B,) int64. As ``predict_proba``."""
+        return self.predict_proba(x, seed=seed).argmax(1)
+
+    @inference
+    def predict_proba(self, x: Tensor, *, seed: int = 0) -> Tensor:
+        """p(y|x) by Bayes' rule, of equally frequent labels: (B, num_classes).
+
+        Their likelihoods p(x|y) are estimated by the ELBO with one z for each label, drawn from
+        ``seed``. A model with a classifier of its own, q(y|x), gives that instead. Raises
+        DataError for a model without labels, NoBoundError for one without a bound.
+        """
+        n = len(torch.as_tensor(x))
+        labels = (torch.full((n,), y) for y in range(self.require_labels()))
+        return torch.stack([self.elbo(x, y, seed=seed) for y in labels], 1).softmax(1)
+
+    def require_labels(self) -> int:
+        """How many labels there are; DataError for a model that ignores them."""
+        if self.num_classes is None:
+            raise DataError(
+                "this model predicts no labels: it ignores them; take a variant with num_classes, "
+                "or fit a classifier to its codes, embed(x)"
+            )
+        return self.num_classes
 
     # Pictures, and what they are made of.
 
     @inference
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The mean of p(x|z,y) at the posterior mean: (B, *input_shape)."""
-        x, y = self._checked(x, y)
+        x, y = self._coded(x, y)
         if self._sites() > 1:
             return torch.cat([self._at_means(*c).px.mean[0] for c in chunks(x, y)])
         return torch.cat([self.decoder(self.encoder(*c).mean, c[1]).mean for c in chunks(x, y)])
@@ -232,10 +262,11 @@ class VAE(nn.Module):
             raise DataError(f"a and b must hold as many examples, not {len(a)} and {len(b)}")
         if steps < 2:
             raise DataError(f"an interpolation needs at least its 2 ends as steps, not {steps}")
+        a, y = self._coded(a, y)
         start, end = (self.encoder(*self._checked(x, y)).mean for x in (a, b))
         t = torch.linspace(0, 1, steps, device=start.device, dtype=start.dtype)
         z = PATHS[mode](start, end, t)  # (steps, B, *latent)
-        return self.decoder(z, self._labels(y, len(a))).mean.transpose(0, 1)  # type: ignore[no-any-return]
+        return self.decoder(z, y).mean.transpose(0, 1)  # type: ignore[no-any-return]
 
     @inference
     def traverse(
@@ -253,7 +284,7 @@ class VAE(nn.Module):
         Those of a spatial code are counted as ``embed`` has them, flat.
         """
         self._require_one_site("traverse")
-        x, y = self._checked(x, y)
+        x, y = self._coded(x, y)
         if len(x) != 1:
             raise DataError(f"a traversal starts from one example (1, ...), not {len(x)}")
         code = self.encoder(x, y).mean  # (1, *latent)
@@ -399,20 +430,31 @@ class VAE(nn.Module):
         x = x.to(self.dtype) / 255 if x.dtype == torch.uint8 else x.to(self.dtype)
         if (head := getattr(self.decoder, "head", None)) is not None:
             head.check(x)
-        return x, self._labels(y, len(x))
+        return x, self._labels(y, len(x), unlabelled=self.semi_supervised)
 
-    def _labels(self, y: Tensor | None, n: int) -> Tensor | None:
-        """y on the model's device; DataError unless it is what the model is conditioned on."""
+    def _coded(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """x and y as encoder and decoder take them, who need each label: as ``_checked``."""
+        return self._checked(x, y)
+
+    def _labels(self, y: Tensor | None, n: int, *, unlabelled: bool = False) -> Tensor | None:
+        """y on the model's device; DataError unless it is what the model is conditioned on.
+
+        unlabelled: whether it may be missing, or -1.
+        """
         if y is not None:
             y = torch.as_tensor(y)
         if self.num_classes is None:
             return y if y is None else y.to(self.device)
         valid = f"int64 labels in 0..{self.num_classes - 1}, one for each example"
+        valid += ", -1 where unlabelled" if unlabelled else ""
+        if y is None and unlabelled:
+            return None
         if y is None:
             raise DataError(f"this model is conditioned on labels: pass y, {valid}")
         if y.shape != (n,) or y.is_floating_point() or y.dtype == torch.bool:
             raise DataError(f"y has shape {tuple(y.shape)} and type {y.dtype}; pass {valid}")
-        if len(y) and not 0 <= y.min().item() <= y.max().item() < self.num_classes:
+        low = -1 if unlabelled else 0
+        if len(y) and not low <= y.min().item() <= y.max().item() < self.num_classes:
             raise DataError(
                 f"y lies in {y.min().item()}..{y.max().item()}; this model takes {valid}"
             )

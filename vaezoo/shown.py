@@ -72,12 +72,13 @@ class Shown:
 
     @cached_property
     def sites(self) -> int:
-        """How many groups of latents the model has."""
+        """How many groups of latents the model has, beside a label."""
         x, y = self.examples([0])
         x = x.to(self.model.device, self.model.dtype)
         y = None if y is None else y.to(self.model.device)
         with evaluating(self.model), seeded(0, self.model.device):
-            return len(self.model(x, y).sites)
+            sites = self.model(x, y).sites
+            return len(sites) - (self.model.semi_supervised and len(sites) > 1)
 
     @cached_property
     def index(self) -> list[int]:

@@ -49,3 +49,10 @@ def vaezoo_specs() -> Iterator[vaezoo.VariantSpec]:
         paper="Hinton & Salakhutdinov 2006, Reducing the Dimensionality of Data with Neural "
         "Networks, Science 313:504-507",
     )
+    yield vaezoo.VariantSpec(
+        name="m2-vae",
+        target="vaezoo_plugins.m2_vae:m2_vae",
+        summary="Learns from data most of whose labels are missing, and classifies",
+        paper="Kingma et al. 2014, Semi-supervised Learning with Deep Generative Models, "
+        "arXiv:1406.5298",
+    )

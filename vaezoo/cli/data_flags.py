@@ -13,7 +13,12 @@ from vaezoo.registry import lookup
 from vaezoo.registry.specs import DatasetSpec
 
 PREFIX = "--data."
-SHORT = {"--image-size": "--data.image-size"}
+SHORT = {
+    "--image-size": "--data.image-size",
+    "--labels": "--data.keep-labels",
+    "--label-seed": "--data.label-seed",
+    "--labelled-share": "--data.labelled-share",
+}
 """What may be written without the prefix."""
 SWITCHES = {"--data.header": "yes", "--data.no-header": "no"}
 """What may be said like a switch, without a value."""
@@ -32,13 +37,15 @@ def expanded(argv: Sequence[str]) -> list[str]:
 
 
 def nested(choice: Mapping[str, Any]) -> dict[str, tuple[str, type[Any]]]:
-    """The dataclass behind ``--data...``, as ``make`` nests it; nothing without options.
+    """The dataclass behind ``--data...``, as ``make`` nests it.
 
     choice: the dataset, ``{"name": ..., options}``, whose values are the flags' defaults.
     """
+    from vaezoo.data import FewLabels
+
     recipe = lookup.recipe(lookup.find(DatasetSpec, choice["name"]))
-    options = options_of(options_class(recipe))
-    return {FIELD: ("data", make("DataOptions", options, choice))} if options else {}
+    options = (*options_of(options_class(recipe)), *options_of(FewLabels))
+    return {FIELD: ("data", make("DataOptions", options, choice))}
 
 
 def with_flags(choice: Mapping[str, Any], argv: Sequence[str], command: str) -> dict[str, Any]:
@@ -57,4 +64,9 @@ def with_flags(choice: Mapping[str, Any], argv: Sequence[str], command: str) -> 
                 f"{did_you_mean(option, names)}"
             )
     parsed = parse(cls, [token for group in mine for token in group], command)
-    return {"name": choice["name"], **values_of(getattr(parsed, FIELD))}
+    from vaezoo.data import FewLabels
+
+    defaults = {option.name: option.default for option in options_of(FewLabels)}
+    values = values_of(getattr(parsed, FIELD))
+    asked = {k: v for k, v in values.items() if k not in defaults or v != defaults[k]}
+    return {"name": choice["name"], **asked}

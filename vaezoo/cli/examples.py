@@ -149,10 +149,12 @@ def batch_size(model: VAE, asked: Batched) -> int:
     return asked.batch_size or max(1, min(MOST, VALUES // prod(model.input_shape or (1,))))
 
 
-def find_examples(saved: Saved, asked: Through, first: int | None = None) -> Examples:
+def find_examples(
+    saved: Saved, asked: Through, first: int | None = None, *, labels: bool = True
+) -> Examples:
     """The examples that are asked for, at most the ``first`` so many; all fit the model.
 
-    Raises DataError.
+    labels: whether they must have those that the model takes. Raises DataError.
     """
     from vaezoo.checks import check_preprocessing, check_source
     from vaezoo.data import Subset
@@ -163,7 +165,7 @@ def find_examples(saved: Saved, asked: Through, first: int | None = None) -> Exa
     split, source = (asked.split, data.split(asked.split)) if asked.split else shown_split(data)
     if first is not None and first < len(source):
         source = Subset(source, range(first))
-    check_source(model, source, f"the examples of {data.title!r}")
+    check_source(model, source, f"the examples of {data.title!r}", labels=labels)
     return Examples(
         model=model,
         data=data,

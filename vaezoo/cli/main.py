@@ -29,6 +29,7 @@ COMMANDS = {
     "runs": ("vaezoo.cli.runs:runs", "the runs in a folder, with their figures"),
     "eval": ("vaezoo.cli.evaluate:evaluate", "measure a trained model"),
     "score": ("vaezoo.cli.score:score", "the likelihood of each example, and the unusual ones"),
+    "predict": ("vaezoo.cli.predict:predict", "the most probable label of each example"),
     "encode": ("vaezoo.cli.codes:encode", "write the codes of examples to a file"),
     "decode": ("vaezoo.cli.codes:decode", "write what codes stand for to files"),
     "sample": ("vaezoo.cli.draw:sample", "draw samples from its prior"),

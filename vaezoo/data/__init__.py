@@ -2,6 +2,7 @@
 
 from vaezoo.data.batches import TrainingBatches, evaluation_batches
 from vaezoo.data.binarize import Binarization, to_float
+from vaezoo.data.labels import FewLabels, hide_labels, oversample_labelled
 from vaezoo.data.preprocessing import (
     ArrayPreprocessing,
     ImagePreprocessing,
@@ -21,6 +22,7 @@ __all__ = [
     "ArrayPreprocessing",
     "Binarization",
     "Data",
+    "FewLabels",
     "ImagePreprocessing",
     "Preprocessing",
     "Source",
@@ -34,10 +36,12 @@ __all__ = [
     "as_data",
     "data_for",
     "evaluation_batches",
+    "hide_labels",
     "hold_out",
     "listening",
     "named_splits",
     "original_units",
+    "oversample_labelled",
     "read_for",
     "select",
     "shuffled_indices",

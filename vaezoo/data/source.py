@@ -167,6 +167,15 @@ class Subset(Source):
         return Subset(self.source.to(device), self.indices)
 
 
+class Repeated(Subset):
+    """A source some of whose examples come several times; made from it lazily, as a subset."""
+
+    def to(self, device: torch.device | str) -> Source:
+        if torch.empty(0, device=device).device == self.device:
+            return self
+        return Repeated(self.source.to(device), self.indices)  # each example once on the device
+
+
 def _checked_examples(x: Tensor) -> Tensor:
     """x: (N, *shape), as uint8 or float32. Raises DataError."""
     if not isinstance(x, Tensor):

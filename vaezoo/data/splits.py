@@ -11,7 +11,7 @@ from typing import Any
 from vaezoo.data.convert import as_source
 from vaezoo.data.hashing import shuffled_indices
 from vaezoo.data.preprocessing import Preprocessing
-from vaezoo.data.source import Source, Subset
+from vaezoo.data.source import Repeated, Source, Subset
 from vaezoo.data.stream import Stream, as_stream
 from vaezoo.errors import DataError, did_you_mean
 from vaezoo.registry.paths import chosen_dataset, label_of
@@ -136,6 +136,11 @@ def hold_out(
     A float in (0, 1) is a fraction, an int a count. Both keep the shuffled order. Raises
     DataError where either would be empty.
     """
+    if isinstance(source, Repeated):
+        raise DataError(
+            "some of these training examples are repeated, so that those held out could be among "
+            "the others, too: hold out first, and then repeat"
+        )
     size, order = len(source), shuffled_indices(len(source), seed)
     count = fraction_or_count
     if isinstance(count, float):
@@ -164,9 +169,21 @@ def as_data(data: Any, *, validation: Any = None, root: str | Path | None = None
     float in (0, 1) or an int: so much of the training examples instead. Or data of the same
     kinds, but no stream; of a name or Data, its validation split, or else its train split.
 
+    A choice of data may say of how few training examples the labels are kept, with the options
+    of ``vaezoo.data.FewLabels``, as in ``{"name": "mnist", "keep_labels": 100}``.
+
     root: the folder in which named datasets are looked for.
     """
+    from vaezoo.data.labels import FewLabels  # here, since it is made of Data
+
     root = None if root is None else Path(root)
+    if (choice := choice_of(data)) is None:
+        return _as_data(data, validation, root)
+    few, choice = FewLabels.taken_from(choice)
+    return few.applied_to(_as_data(choice, validation, root))
+
+
+def _as_data(data: Any, validation: Any, root: Path | None) -> Data:
     named = _named(data, root)
     base = named or _raw(data)
     if validation is None:

@@ -122,7 +122,8 @@ def evaluate(
 
     data: as for ``fit``; a file or folder is read as the model's own were (``data.read_for``),
     and taken whole. metrics: names, or names with options; default: ELBO with its two terms, and
-    bits/dim where they are defined; of what is no bound, reconstruction. split: of named data,
+    bits/dim where they are defined; of what is no bound, reconstruction; of what learns from few
+    labels, accuracy too. split: of named data,
     default test; other data are taken whole. Likelihoods are in nats, per example; those of a
     model of standardized columns are of the standardized values, and with ``log_det`` added of
     the values in the file's units. What is undefined is NaN. ``bound`` is told where it is one of
@@ -153,6 +154,8 @@ def evaluate(
         names = ["reconstruction" if model.bound == "none" else "elbo"]
         if model.bound == "exact" and not evaluation.why_no_bits:
             names.append("bits-per-dim")
+        if model.semi_supervised and source.num_classes:
+            names.append("accuracy")
         metrics = _chosen(names)
     result: dict[str, Any] = {
         "data": splits.title,

@@ -178,3 +178,9 @@ def _metrics() -> Iterator[Spec]:
         figures=figures,
         units=dict.fromkeys(figures, "of 1") | dict.fromkeys(others, ""),
     )
+    yield MetricSpec(
+        name="accuracy",
+        target="vaezoo.evaluation.accuracy:accuracy",
+        summary="Share of labelled examples whose label the model predicts",
+        units={"accuracy": "of 1", "labelled": ""},
+    )
