@@ -37,7 +37,7 @@ def plane(
     """
     values = _prior_values(model, label, n) if by_prior else None
     if values is not None:
-        ends = f"from its {50 / n:g} % to its {100 - 50 / n:g} % quantile"
+        ends = f"from its {50 / n:.3g} % to its {100 - 50 / n:.3g} % quantile"
         return values, f"in steps of equal probability under the prior, {ends}"
     if not codes.isfinite().all():
         raise DataError("a plane without quantiles of the prior needs finite posterior means")
