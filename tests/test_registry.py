@@ -296,3 +296,23 @@ def test_bad_names(name: str) -> None:
 def test_bad_targets(target: object) -> None:
     with pytest.raises(ValueError, match="target"):
         Spec(name="it", target=target)  # type: ignore[arg-type]
+
+
+def test_a_part_asked_for_as_a_variant_is_told_to_be_one() -> None:
+    with pytest.raises(vaezoo.UnknownVariantError, match=r"a prior: .* vae --model.prior mixture"):
+        registry.lookup.find(VariantSpec, "mixture")
+
+
+def test_an_option_with_the_name_of_a_shared_one_is_told(install_plugin: Install) -> None:
+    from vaezoo.cli.model_flags import model_class
+
+    model = MODEL.replace("scale: float = 2.0", "latent_dim: int = 2").replace(
+        "options.scale", "1"
+    )
+    install_plugin(
+        distribution="vaezoo-mine",
+        entry_point="mine",
+        code={"mine/__init__.py": HOOK, "mine/model.py": model},
+    )
+    with pytest.raises(vaezoo.OptionError, match="tiny-vae: its option 'latent_dim' has the name"):
+        model_class("mine/tiny-vae", {}, {})

@@ -256,3 +256,10 @@ def test_a_decoder_takes_another_group_of_latents() -> None:
     parts = Parts("mine", SharedOptions(input_shape=SHAPE, latent_dim=UPPER), {})
     decoder = parts.decoder(latent_shape=(LOWER,))
     assert decoder(torch.zeros(B, LOWER)).mean.shape == (B, *SHAPE)
+
+
+def test_an_encoder_of_the_callers_own_cannot_be_two() -> None:
+    parts = Parts("two", SharedOptions(), {"encoder": vaezoo.wrap(torch.nn.Flatten())})
+    parts._module("encoder")
+    with pytest.raises(vaezoo.OptionError, match="two builds several encoders"):
+        parts.encoder()

@@ -314,6 +314,11 @@ class Parts:
                 f"torch Distribution, and {type(module).__name__} takes no second argument: a "
                 f"network that returns tensors is passed as {name}=vaezoo.wrap(network)"
             )
+        if name in self._used:
+            raise OptionError(
+                f"{self._owner} builds several {name}s, and one of your own cannot be all: "
+                f"leave {name} out, or choose a network by its name with network=..."
+            )
         self._used[name] = None
         return module
 

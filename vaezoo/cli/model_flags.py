@@ -8,7 +8,7 @@ from typing import Any
 from vaezoo.assembly import SharedOptions
 from vaezoo.cli.arguments import make, values_of
 from vaezoo.cli.usage import UsageError, flag_name, given, value_of
-from vaezoo.errors import VaezooError
+from vaezoo.errors import OptionError, VaezooError
 from vaezoo.options import options_class, options_of
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import LikelihoodSpec, NetworkSpec, PriorSpec, Spec, VariantSpec
@@ -98,6 +98,13 @@ def model_class(variant: str, base: Mapping[str, Any], parts: Mapping[str, Any])
     """The dataclass behind ``--model...``, with the base's values for defaults."""
     own = options_of(options_class(lookup.recipe(lookup.find(VariantSpec, variant))))
     shared = [option for option in options_of(SharedOptions) if option.name not in FROM_DATA]
+    for name in sorted(
+        {option.name for option in own} & {o.name for o in options_of(SharedOptions)}
+    ):
+        raise OptionError(
+            f"{variant}: its option {name!r} has the name of one that every variant is given: ask "
+            f"parts.{name} for that, or take another name"
+        )
     values = {**base, **{slot: parts.get(slot, {}).get("name") for slot in SLOTS}}
     nested = {}
     for slot, part in parts.items():

@@ -23,6 +23,9 @@ from vaezoo.registry.specs import MetricSpec, Spec, VariantSpec
 
 S = TypeVar("S", bound=Spec)
 
+PARTS = ("network", "likelihood", "prior")
+"""The kinds that are parts of a variant."""
+
 
 @cache
 def plugins() -> tuple[Plugin, ...]:
@@ -72,7 +75,12 @@ def find_with_plugin(kind: type[S], name: str) -> tuple[S, Plugin]:
 
 
 def _hint(kind: type[Spec], name: str) -> str:
-    """The nearest match and what exists; of a figure's name, the metric that brings it."""
+    """The nearest match and what exists; of a figure's name, the metric that brings it; of what is
+    of another kind, which."""
+    for other, _ in specs(Spec):
+        if other.name == name:
+            slot = f": try it in a variant, as in vae --model.{other.kind} {name}"
+            return f" It is a {other.kind}{slot if other.kind in PARTS else '.'}"
     known = sorted((spec for spec, _ in specs(kind)), key=lambda spec: spec.name)
     figure = name.replace("-", "_")
     for spec in known:
