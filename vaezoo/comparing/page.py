@@ -89,10 +89,11 @@ def _legend(runs: Sequence[ComparedRun]) -> Html:
 def _notices(runs: Sequence[ComparedRun]) -> Html:
     """What must be known before the figures are looked at, then what the runs warned of."""
     found = [
-        element("div", element("strong", notice.title), *map(_paragraph, notice.lines),
-                class_="notice")
+        element(
+            "div", element("strong", notice.title), *map(_paragraph, notice.lines), class_="notice"
+        )
         for notice in notices.notices(runs)
-    ]  # fmt: skip
+    ]
     return element("div", *found, class_="notices") if found else Html()
 
 

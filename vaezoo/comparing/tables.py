@@ -144,9 +144,14 @@ def _figure(runs: Sequence[ComparedRun], name: str) -> Html:
         exact = None if value is None else repr(value)
         text = rounded(value, error)
         cells.append(
-            element("td", element("span", text, class_="value", title=exact), " ", badge,
-                    class_="best" if mark == "best" else None)
-        )  # fmt: skip
+            element(
+                "td",
+                element("span", text, class_="value", title=exact),
+                " ",
+                badge,
+                class_="best" if mark == "best" else None,
+            )
+        )
     return element("tr", head, *cells)
 
 
