@@ -75,11 +75,12 @@ def _other_training_data(runs: Sequence[ComparedRun]) -> list[Notice]:
     """Of runs that may be compared, but have learned from other examples or labels."""
     found = []
     for group in figures.groups([figures.basis(run, "validation") for run in runs], ()):
-        prints: dict[Any, list[int]] = {}
+        prints: dict[str, list[int]] = {}
         for place in group:
-            prints.setdefault(runs[place].config["data"].get("fingerprint"), []).append(place)
+            print_ = str(runs[place].config["data"].get("fingerprint"))
+            prints.setdefault(print_, []).append(place)
         if len(prints) > 1:
-            told = "; ".join(f"{_listed(runs, of)}" for of in prints.values())
+            told = "; ".join(_listed(runs, of) for of in prints.values())
             title = f"Trained on different examples or labels of one data set: {told}."
             found.append(Notice(title=title))
     return found
@@ -89,7 +90,7 @@ def _unfinished(run: ComparedRun) -> Notice:
     of = "" if run.steps is None else f" of {run.steps:,}"
     state = "is still running" if run.state == "running" else "was interrupted"
     told = (
-        "Its figures are those of its best validation so far, of another split than the others'."
+        "Its figures are those of its best validation so far."
         if figures.figure_names([run])
         else "It has no figures yet."
     )

@@ -147,7 +147,7 @@ def _pictures(runs: Sequence[ComparedRun], chosen: Sequence[str] | None) -> Html
     rows = [_row(runs, name) for name in names if chosen is None or name in chosen]
     if not rows:
         return Html()
-    hint = "A click, or Enter, enlarges a picture to the width of the page, and another ends that."
+    hint = "A click, or Enter, enlarges a picture to the width of the page; another ends that."
     return join(element("p", hint, class_="muted no-print"), *rows)
 
 
