@@ -27,6 +27,7 @@ COMMANDS = {
     "check": ("vaezoo.cli.check:check", "whether a variant keeps the rules of the zoo"),
     "train": ("vaezoo.cli.train:train", "train a model; with nothing else, the default one"),
     "runs": ("vaezoo.cli.runs:runs", "the runs in a folder, with their figures"),
+    "compare": ("vaezoo.cli.compare:compare", "runs side by side, as one HTML page to send"),
     "eval": ("vaezoo.cli.evaluate:evaluate", "measure a trained model"),
     "score": ("vaezoo.cli.score:score", "the likelihood of each example, and the unusual ones"),
     "predict": ("vaezoo.cli.predict:predict", "the most probable label of each example"),
