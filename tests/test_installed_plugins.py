@@ -294,7 +294,10 @@ def test_the_kit_reports_what_a_plugin_prints_or_changes_as_it_is_imported(site:
 
 
 def test_an_interrupt_during_an_import_interrupts(tmp_path: Path) -> None:
-    init = "import signal, time\nsignal.raise_signal(signal.SIGINT)\ntime.sleep(30)\n"
+    heard = (
+        "signal.signal(signal.SIGINT, signal.default_int_handler)"  # nohup and the like ignore it
+    )
+    init = f"import signal, time\n{heard}\nsignal.raise_signal(signal.SIGINT)\ntime.sleep(30)\n"
     built = build([plugin("endless", init + sound("endless"))], tmp_path / "built")
     site = pip_install(tmp_path / "site", *built.values())
     start = time.monotonic()

@@ -98,7 +98,7 @@ MISTAKES = [
     ("eval . extra", "unexpected argument 'extra'"),
     ("eval . --metrics elbow", "Did you mean 'elbo'?"),
     ("eval . --metrics elbow", "bits-per-dim, elbo (elbo, reconstruction, kl), elbo-surgery"),
-    ("eval . --metrics kl", "a figure of the metric 'elbo'. Available: anomaly"),
+    ("eval . --metrics kl", "a figure of the metric 'elbo'. Available: accuracy"),
     ("eval . --metrics marginal-kl", "a figure of the metric 'elbo-surgery'"),
     ("eval . --metrics elbo knn elbo", "--metrics names elbo twice"),
     ("eval . --metrics knn --metrics.knn.kay 5", "no option 'kay'. Did you mean 'k'?"),
