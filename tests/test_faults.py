@@ -199,3 +199,18 @@ def test_a_flipped_bit_of_a_checkpoint_is_noticed(tmp_path: Path) -> None:
         again = fit(8, resume=True)
     whole = fit(8, "whole").state_dict()
     assert all(torch.equal(value, whole[name]) for name, value in again.state_dict().items())
+
+
+def test_a_run_whose_checkpoints_are_lost_is_not_begun_anew_over_its_model(tmp_path: Path) -> None:
+    train(small(), tmp_path)
+    shutil.rmtree(tmp_path / "checkpoints")
+    (tmp_path / "figures.json").unlink()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(vaezoo.RunError, match="holds no checkpoint in") as caught:
+        train(small(), tmp_path, resume=True)
+    assert "(--overwrite)" in str(caught.value)
+    assert f"(--init-from {tmp_path / 'model'})" in str(caught.value)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    shutil.rmtree(tmp_path / "model")  # metrics alone tell that there were some
+    with pytest.raises(vaezoo.RunError, match="it came to step 30, and holds no checkpoint"):
+        train(small(), tmp_path, resume=True)

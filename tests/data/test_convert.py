@@ -180,3 +180,17 @@ def test_a_loader_that_picks_or_changes_examples_is_refused() -> None:
 def test_what_is_no_data_is_refused_with_the_reason(data: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         as_source(data)
+
+
+class Torn(Items):
+    def __getitem__(self, index: int) -> Any:
+        if index == 3:
+            raise OSError("scan 3 is torn")
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("kind", [lambda data: data, DataLoader])
+def test_an_item_that_raises_is_named(kind: Any) -> None:
+    with pytest.raises(DataError, match="item 3 of Torn cannot be read: OSError: scan 3") as told:
+        as_source(kind(Torn([torch.rand(2)] * 5)))
+    assert isinstance(told.value.__cause__, OSError)

@@ -38,6 +38,17 @@ DataPath = Annotated[
     tyro.conf.Positional,
     tyro.conf.arg(metavar="[DATA]", help_behavior_hint=""),
 ]
+CorruptFlag = Annotated[
+    Literal["refuse", "skip"] | None,
+    tyro.conf.DisallowNone,
+    tyro.conf.arg(
+        name="data.corrupt",
+        help="Images or rows that cannot be read: refuse them all, or skip them and say so. "
+        "Default: as in the run.",
+        help_behavior_hint="",
+    ),
+]
+"""Of the commands that read files for a model."""
 KINDS = {int: "an integer", float: "a number"}
 
 

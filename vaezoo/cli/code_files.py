@@ -106,7 +106,7 @@ def read_codes(path: Path, latent: tuple[int, ...]) -> Codes:
 
 
 def _from_csv(path: Path) -> Codes:
-    lay = layout(path)
+    lay = layout(path, options=())
     others = {NAME, LABEL} if lay.header else set()
     columns = [column for column in lay.columns if column not in others]
     label, name = ([c] if c in lay.columns and lay.header else [] for c in (LABEL, NAME))

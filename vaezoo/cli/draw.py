@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaezoo.cli.arguments import HowMany, ModelPath, Unset, parse
+from vaezoo.cli.arguments import CorruptFlag, HowMany, ModelPath, Unset, parse
 from vaezoo.cli.examples import Batched, batch_size, check_batch_size, label_of
 from vaezoo.cli.made import Made, check_made, is_sheet, write_made
 from vaezoo.cli.tables import line
@@ -71,6 +71,7 @@ class FromData(Drawing):
     there is."""
     data_root: Unset[Path] = None
     """Where data sets are kept. Default: $VAEZOO_DATA, else the cache folder."""
+    corrupt: CorruptFlag = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +168,7 @@ def open_with_data(asked: FromData, command: str) -> tuple[Saved, Source, str]:
 
     saved = open_model(asked, command)
     check_images_of(saved, command, THROUGH_CODES)
-    data = saved.data(asked.data, asked.data_root)
+    data = saved.data(asked.data, asked.data_root, asked.corrupt)
     split, source = shown_split(data)
     return saved, source, described(data, split, saved.binarization())
 

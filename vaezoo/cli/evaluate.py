@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeGuard
 import tyro
 
 from vaezoo.cli import metric_flags
-from vaezoo.cli.arguments import ModelPath, Unset, parse
+from vaezoo.cli.arguments import CorruptFlag, ModelPath, Unset, parse
 from vaezoo.cli.tables import line, table
 from vaezoo.cli.usage import check_seed
 from vaezoo.registry.paths import chosen_dataset
@@ -38,6 +38,7 @@ class Eval:
     """train, validation or test. Default: test, else what there is."""
     binarization: Unset[Literal["none", "threshold", "static", "dynamic"]] = None
     """How images become binary. Default: as in the run."""
+    corrupt: CorruptFlag = None
     samples: Unset[int] = None
     """Importance samples for each example, of metrics that take them. Default: the metric's own,
     5000 of log-likelihood."""
@@ -64,7 +65,7 @@ def evaluate(argv: Sequence[str]) -> None:
     from vaezoo.shown import shown_split
 
     saved = open_saved(asked.path, asked.device, "eval")
-    data = saved.data(asked.data, asked.data_root)
+    data = saved.data(asked.data, asked.data_root, asked.corrupt)
     figures = measured(
         saved.model,
         data,

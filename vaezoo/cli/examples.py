@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from vaezoo.cli.arguments import DataPath, ModelPath, Unset
+from vaezoo.cli.arguments import CorruptFlag, DataPath, ModelPath, Unset
 from vaezoo.cli.usage import UsageError
 from vaezoo.errors import did_you_mean
 from vaezoo.registry.paths import chosen_dataset
@@ -58,6 +58,7 @@ class Through(Batched):
     """train, validation or test. Default: test, else what there is; of a path all."""
     binarization: Unset[Literal["none", "threshold", "static", "dynamic"]] = None
     """How images become binary. Default: as in the run."""
+    corrupt: CorruptFlag = None
 
     @property
     def chosen(self) -> str | None:
@@ -160,7 +161,7 @@ def find_examples(
     from vaezoo.data import Subset
     from vaezoo.shown import shown_split
 
-    model, data = saved.model, saved.data(asked.chosen, asked.data_root)
+    model, data = saved.model, saved.data(asked.chosen, asked.data_root, asked.corrupt)
     check_preprocessing(model, data)
     split, source = (asked.split, data.split(asked.split)) if asked.split else shown_split(data)
     if first is not None and first < len(source):

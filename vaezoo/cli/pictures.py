@@ -35,7 +35,7 @@ def pictures(argv: Sequence[str]) -> None:
         raise UsageError(f"{asked.path} is a model without its run: say where to with --out")
     paths = draw(
         saved.model,
-        saved.data(asked.data, asked.data_root),
+        saved.data(asked.data, asked.data_root, asked.corrupt),
         asked.out or saved.picture(""),
         binarization=saved.binarization(),
         records=saved.run.records() if saved.run else (),

@@ -11,7 +11,8 @@ from typing import Any
 
 from vaezoo.cli.reading import shown_reading
 from vaezoo.cli.usage import UsageError
-from vaezoo.data import Binarization, Data, as_data, data_for
+from vaezoo.data import Binarization, Data, as_data, data_for, read_for
+from vaezoo.data.files import Corrupt
 from vaezoo.errors import DataError, DataWarning, RunError, VaezooError
 from vaezoo.model import VAE
 from vaezoo.registry import lookup
@@ -32,12 +33,20 @@ class Saved:
     config: dict[str, Any] | None = None
     """Of the run."""
 
-    def data(self, chosen: str | None = None, root: Path | None = None) -> Data:
-        """The data of that name, or of that path as the model takes them; else the run's."""
+    def data(
+        self,
+        chosen: str | None = None,
+        root: Path | None = None,
+        corrupt: Corrupt | None = None,
+    ) -> Data:
+        """The data of that name, or of that path as the model takes them; else the run's.
+
+        corrupt: what to do with files and rows that cannot be read, else as the run did.
+        """
         with shown_reading():
             if chosen:
-                return data_for(self.model, chosen, root)
-            return self._data_of_the_run(root)
+                return data_for(self.model, chosen, root, corrupt=corrupt)
+            return self._data_of_the_run(root, corrupt)
 
     def binarization(self, chosen: Binarization | None = None) -> Binarization:
         """The one that is chosen, else the run's, else none."""
@@ -59,18 +68,22 @@ class Saved:
         """Where a picture goes: to the run's others, or here."""
         return (self.run.samples if self.run else Path()) / name
 
-    def _data_of_the_run(self, root: Path | None) -> Data:
+    def _data_of_the_run(self, root: Path | None, corrupt: Corrupt | None) -> Data:
         if self.config is None:
             raise UsageError(
                 f"{self.path} is a model without its run: say what data to use, as in "
                 f"--data mnist, or a path; there are {', '.join(lookup.names(DatasetSpec))}"
             )
         try:
-            data = as_data(recorded_data(self.config, self.path), root=root)
+            recorded = recorded_data(self.config, self.path)
+            if corrupt is not None and "corrupt" in recorded:
+                recorded["corrupt"] = corrupt
+            data = as_data(recorded, root=root)
         except DataError as error:
-            raise DataError(f"{error}: say what data to use with --data") from error
-        recorded = self.config["data"].get("fingerprint")
-        if recorded not in (None, fingerprint(data)):
+            fault = self._as_told_here(error, corrupt)
+            raise DataError(f"{fault}: say what data to use with --data") from error
+        known = self.config["data"].get("fingerprint")
+        if known not in (None, fingerprint(data)):
             warnings.warn(
                 f"{data.title} has changed since {self.path} was trained on it: its other splits "
                 f"may hold what was trained on",
@@ -78,6 +91,16 @@ class Saved:
                 stacklevel=2,
             )
         return data
+
+    def _as_told_here(self, error: DataError, corrupt: Corrupt | None) -> DataError:
+        """The fault of the run's file, with such advice as its options, settled now, leave."""
+        path = ((self.config or {})["data"].get("options") or {}).get("path")
+        if isinstance(path, str) and Path(path).exists():
+            try:
+                read_for(self.model, path, corrupt=corrupt)
+            except DataError as told:
+                return told
+        return error
 
 
 def open_saved(path: str, device: str, command: str) -> Saved:

@@ -89,12 +89,16 @@ def _numpy(path: Path, key: str | None) -> Any:
 
 
 def find_keys(
-    file: ArrayFile, key: str | None = None, labels: str | None = None
+    file: ArrayFile,
+    key: str | None = None,
+    labels: str | None = None,
+    *,
+    advice: str = "say which one with key (--data.key)",
 ) -> dict[str, tuple[str, str | None]]:
     """The keys of the examples and of their labels (or None), by split. Raises DataError.
 
     key, labels: chosen by the user, for all examples; else whatever has one of the usual names,
-    or is the only array.
+    or is the only array. advice: what to do where nothing tells.
     """
     if not file.keys:
         return {"train": ("", None)}
@@ -109,7 +113,7 @@ def find_keys(
         if len(file.keys) > 1:
             raise DataError(
                 f"{file.path} holds the arrays {', '.join(file.keys)}, and none is called x, "
-                f"x_train or the like: say which one with key (--data.key)"
+                f"x_train or the like: {advice}"
             )
         examples = {"train": file.keys[0]}
     if labels is not None:

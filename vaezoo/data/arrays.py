@@ -88,7 +88,7 @@ def read_arrays(
     how = preprocessing or ArrayPreprocessing()
     key, chosen = (name if name in file.keys else None for name in (how.key, how.labels))
     x, y = [], []
-    for of_x, of_y in find_keys(file, key, chosen).values():
+    for of_x, of_y in find_keys(file, key, chosen, advice="rename one of them").values():
         last = tuple(file[of_x].shape[1:]) == (*shape[1:], shape[0])
         channels = how.channels if preprocessing or not last else "last"
         x.append(read_array(file, of_x, channels).x)

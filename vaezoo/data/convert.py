@@ -121,11 +121,11 @@ def _read(dataset: Dataset[Any]) -> tuple[Tensor, Tensor | None]:
     size = len(dataset)
     if size == 0:
         raise DataError(f"{type(dataset).__name__} is empty; give at least one example")
-    first, first_label = as_example(dataset[0], 0)
+    first, first_label = as_example(_item(dataset, 0), 0)
     x = torch.empty(size, *first.shape, dtype=first.dtype)
     labels: list[int] = []
     for i in range(size):
-        example, label = (first, first_label) if i == 0 else as_example(dataset[i], i)
+        example, label = (first, first_label) if i == 0 else as_example(_item(dataset, i), i)
         if example.shape != first.shape or example.dtype != first.dtype:
             raise DataError(
                 f"all items must be alike: item 0 is {_what(first)}, item {i} is "
@@ -140,6 +140,22 @@ def _read(dataset: Dataset[Any]) -> tuple[Tensor, Tensor | None]:
         if label is not None:
             labels.append(label)
     return x, torch.tensor(labels) if labels else None
+
+
+def _item(dataset: Dataset[Any], i: int) -> Any:
+    """Raises DataError for whatever the caller's code raises."""
+    try:
+        return dataset[i]
+    except Exception as error:
+        what = f"item {i} of {type(dataset).__name__}"
+        raise DataError(f"{what} cannot be read: {brief(error)}") from error
+
+
+def brief(error: Exception) -> str:
+    """An error's type and the line that says most: the last, where a worker's traceback is it."""
+    kind = f"{type(error).__name__}: "
+    lines = str(error).strip().splitlines() or [""]
+    return f"{kind}{lines[-1].strip().removeprefix(kind)[:300]}".removesuffix(": ")
 
 
 def as_example(item: Any, i: int) -> tuple[Tensor, int | None]:

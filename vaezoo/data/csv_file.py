@@ -25,6 +25,8 @@ from vaezoo.words import counted
 DELIMITERS = ",;\t|"
 NAMED = {"tab": "\t", r"\t": "\t"}
 Decimal = Literal[".", ","]
+OPTIONS = ("header", "decimal", "drop", "label", "corrupt")
+"""Those that errors may advise, where whoever reads a file can give them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,9 @@ class Layout:
     """Whether nobody said if there is a header."""
     unnamed: tuple[str, ...] = ()
     """The columns that the header leaves without a name."""
+    options: tuple[str, ...] = OPTIONS
+    """Those that can be given here; what a model has settled, or what a file of codes does not
+    leave open, can not."""
 
 
 @dataclass(kw_only=True)
@@ -63,10 +68,11 @@ def layout(
     header: bool | None = None,
     delimiter: str = "auto",
     decimal: Decimal | None = None,
+    options: tuple[str, ...] = OPTIONS,
 ) -> Layout:
     """How the file is laid out. Raises DataError for one without columns or with bad names.
 
-    header: None takes the first line for one unless it holds a number.
+    header: None takes the first line for one unless it holds a number. options: see Layout.
     """
     delimiter = NAMED.get(delimiter, delimiter)
     if delimiter == "auto":
@@ -78,17 +84,24 @@ def layout(
     if header is None:
         header = not any(_is_number(cell, decimal) for cell in first)
         if _is_count(first):
+            say = "leave it out"
+            if "header" in options:
+                say = "say header='yes' (--data.header yes), else header='no' (--data.header no)"
             warnings.warn(
                 f"the first line of {path}, {', '.join(first[:4])}, ..., is taken for a row of "
-                f"numbers; if it names the columns, say header='yes' (--data.header yes), else "
-                f"header='no' (--data.header no)",
+                f"numbers; if it names the columns, {say}",
                 DataWarning,
                 stacklevel=2,
             )
     if not header:
         numbers = tuple(str(i) for i in range(1, len(first) + 1))
         return Layout(
-            columns=numbers, header=False, delimiter=delimiter, decimal=decimal, guessed=guessed
+            columns=numbers,
+            header=False,
+            delimiter=delimiter,
+            decimal=decimal,
+            guessed=guessed,
+            options=options,
         )
     names = [cell.strip() or str(i) for i, cell in enumerate(first, start=1)]
     twice = [name for name, count in Counter(names).items() if count > 1]
@@ -96,7 +109,12 @@ def layout(
         raise DataError(f"{path}: two columns are called {twice[0]!r}; their names must differ")
     unnamed = tuple(str(i) for i, cell in enumerate(first, start=1) if not cell.strip())
     return Layout(
-        columns=tuple(names), header=True, delimiter=delimiter, decimal=decimal, unnamed=unnamed
+        columns=tuple(names),
+        header=True,
+        delimiter=delimiter,
+        decimal=decimal,
+        unnamed=unnamed,
+        options=options,
     )
 
 
@@ -122,17 +140,14 @@ def read_cells(
             row = _row(cells, line, layout, wanted)
             word = "" if labelled is None else _word(cells[labelled], line, label, layout)
         except DataError as error:
-            if place == 0 and layout.guessed and any(_is_text(c, layout.decimal) for c in cells):
+            words = any(_is_text(cell, layout.decimal) for cell in cells)
+            if place == 0 and layout.guessed and words and "header" in layout.options:
                 raise DataError(
                     f"{path}, {error}; if this line names the columns, say header='yes' "
                     f"(--data.header yes), else repair it"
                 ) from None
             if not skip:
-                raise DataError(
-                    f"{path}, {error}; repair it, leave the column out with drop (--data.drop) "
-                    f"or name it as label (--data.label) if it holds classes, or skip such "
-                    f"rows with corrupt='skip' (--data.corrupt skip)"
-                ) from None
+                raise DataError(f"{path}, {error}; {_advice(layout.options)}") from None
             skipped.append(str(error))
             continue
         numbers.extend(row)
@@ -191,15 +206,33 @@ def _row(cells: Sequence[str], line: int, layout: Layout, wanted: Sequence[int])
             what = f"{cell!r}, which is no finite number" if cell else "nothing"
             raise DataError(
                 f"line {line}, column {layout.columns[place]!r} holds {what}"
-                f"{_about_decimals(cell, layout.decimal)}"
+                f"{_about_decimals(cell, layout)}"
             )
     return row  # their sum alone is too large
 
 
-def _about_decimals(cell: str, decimal: Decimal | None) -> str:
+def _advice(options: Sequence[str]) -> str:
+    """What to do about a row that cannot be read."""
+    ways = ["repair it"]
+    if "drop" in options:
+        ways.append("leave the column out with drop (--data.drop)")
+    if "label" in options:
+        ways[-1] += " or name it as label (--data.label) if it holds classes"
+    if "corrupt" in options:
+        ways.append("or skip such rows with corrupt='skip' (--data.corrupt skip)")
+    return (", " if len(ways) > 2 else " ").join(ways)
+
+
+def _about_decimals(cell: str, layout: Layout) -> str:
     """What to do about a cell that is a number if its decimals are written the other way."""
-    if decimal == "," or not _is_number(cell, ","):
-        return " where decimals follow a comma" if decimal == "," and _is_number(cell) else ""
+    comma = layout.decimal == ","
+    if ("." if comma else ",") not in cell or not _is_number(cell, None if comma else ","):
+        return ""
+    if "decimal" not in layout.options:
+        mark = "comma" if comma else "point"
+        return f"; decimals follow a {mark} here, which cannot be changed: convert the file"
+    if comma:
+        return " where decimals follow a comma"
     return "; if decimals follow a comma here, say decimal=',' (--data.decimal ,)"
 
 

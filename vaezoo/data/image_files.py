@@ -25,6 +25,7 @@ from vaezoo.words import counted
 T = TypeVar("T")
 THREADS = min(16, os.cpu_count() or 1)  # Pillow decodes outside of Python's lock
 MEMORY = 4.0  # GiB
+SMALLER = "choose a smaller image_size (--image-size), or allow more with memory (--data.memory)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,18 +78,18 @@ def decode(
     preprocessing: ImagePreprocessing,
     *,
     memory: float = MEMORY,
+    advice: str = SMALLER,
 ) -> tuple[Tensor, Results[None]]:
     """The pixels of all files that can be read: (N, C, H, W) uint8.
 
-    memory: how many GiB they may take. Raises DataError.
+    memory: how many GiB they may take. advice: what to do where they take more. Raises DataError.
     """
     size = len(files) * torch.Size(preprocessing.shape).numel() / 2**30
     if size > memory:
         shape = "x".join(map(str, preprocessing.shape))
         raise DataError(
             f"{counted(len(files), 'image')} of {shape} take {size:.1f} GiB, more than the "
-            f"{memory:g} GiB that may be taken: choose a smaller image_size (--image-size), or "
-            f"allow more with memory (--data.memory)"
+            f"{memory:g} GiB that may be taken: {advice}"
         )
     x = torch.empty(len(files), *preprocessing.shape, dtype=torch.uint8)
     pixels = x.numpy()

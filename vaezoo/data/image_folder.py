@@ -91,7 +91,7 @@ def read_images(path: Path, preprocessing: ImagePreprocessing, *, labels: bool) 
     labels: whether sub-folders are the classes of the preprocessing. Raises DataError.
     """
     files = list_files(path)
-    x, read = decode(files, preprocessing)
+    x, read = decode(files, preprocessing, advice="give them in several folders")
     warn_of_skipped(read.faults, len(files), f"images in {path}")
     files = [files[i] for i in read.good]
     classes = preprocessing.classes

@@ -79,16 +79,18 @@ def original_units(model: VAE, x: Tensor) -> Tensor:
     return how.restore(x) if isinstance(how, TablePreprocessing) else x
 
 
-def data_for(model: VAE, data: Any, root: Path | None = None) -> Data:
+def data_for(
+    model: VAE, data: Any, root: Path | None = None, *, corrupt: Corrupt | None = None
+) -> Data:
     """What ``as_data`` makes of data to use a model on: nothing is held out of raw data.
 
-    The path of a file or folder is read by ``read_for``, and is one split. Raises DataError or
-    UnknownComponentError.
+    The path of a file or folder is read by ``read_for``, and is one split. corrupt: of such a
+    path, as there. Raises DataError or UnknownComponentError.
     """
     if isinstance(data, str | os.PathLike):
         choice = chosen_dataset(data)
         if choice["name"] in OWN and "path" in choice:
-            source = read_for(model, choice["path"])
+            source = read_for(model, choice["path"], corrupt=corrupt)
             rule = "all, read as the model's training data were"
             path = {"path": choice["path"]}
             return named_splits(choice["name"], {"train": (source, rule)}, options=path)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from vaezoo.data.convert import as_example, as_source, shows_its_dataset
+from vaezoo.data.convert import as_example, as_source, brief, shows_its_dataset
 from vaezoo.data.hashing import mix_integers
 from vaezoo.data.source import Source, TensorSource
 from vaezoo.errors import DataError, OptionError
@@ -105,7 +105,7 @@ class Stream:
             except StopIteration:
                 return
             except Exception as error:  # whatever the caller's code raises
-                raise DataError(f"{where} cannot be read: {_brief(error)}") from error
+                raise DataError(f"{where} cannot be read: {brief(error)}") from error
             try:
                 part = self._checked(item, place)
                 if check is not None:
@@ -168,13 +168,6 @@ class _OwnRandom:
         finally:
             self.state = torch.get_rng_state()
             torch.set_rng_state(outer)
-
-
-def _brief(error: Exception) -> str:
-    """An error's type and the line that says most: the last, where a worker's traceback is it."""
-    kind = f"{type(error).__name__}: "
-    lines = str(error).strip().splitlines() or [""]
-    return f"{kind}{lines[-1].strip().removeprefix(kind)[:300]}".removesuffix(": ")
 
 
 def _length(dataset: Any) -> int | None:

@@ -35,6 +35,8 @@ HEADER = {
     False: ("no", "false", "n", "off", "0"),
 }
 """How people say whether there is one."""
+FOR_A_MODEL = ("corrupt",)
+"""What can be said of a file that a model reads as it read its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +132,9 @@ def read_table(path: Path, preprocessing: TablePreprocessing, *, labels: bool) -
 
     labels: read those too, if the file has them. Raises DataError.
     """
-    lay = layout(path, header=preprocessing.header, decimal=preprocessing.decimal)
+    lay = layout(
+        path, header=preprocessing.header, decimal=preprocessing.decimal, options=FOR_A_MODEL
+    )
     label = preprocessing.label if labels and preprocessing.label in lay.columns else None
     cells = _read(path, lay, preprocessing.columns, label, preprocessing.corrupt)
     return source_of(path, cells, preprocessing)
@@ -138,7 +142,7 @@ def read_table(path: Path, preprocessing: TablePreprocessing, *, labels: bool) -
 
 def as_it_is(path: Path) -> TablePreprocessing:
     """All columns of a file, not standardized. Raises DataError."""
-    lay = layout(path)
+    lay = layout(path, options=FOR_A_MODEL)
     zero, one = (0.0,) * len(lay.columns), (1.0,) * len(lay.columns)
     return TablePreprocessing(columns=lay.columns, mean=zero, std=one, header=lay.header)
 

@@ -104,8 +104,10 @@ class RunFolder:
     def resume(self, config: Mapping[str, Any]) -> None:
         """Go on with the run that is there; more steps than it had are written to its config.
 
-        Warns with a PluginWarning where it was begun with another plugin's version.
+        Warns with a PluginWarning where it was begun with another plugin's version. Raises
+        RunError also where its checkpoints are lost: it would begin anew, over its model.
         """
+        self._check_checkpoints()
         longer = self.longer(config)
         if told := provenance.warning(self.config()["model"]):
             warnings.warn(f"{self.path}: {told}", PluginWarning, stacklevel=2)
@@ -162,6 +164,22 @@ class RunFolder:
         """The figures that the run ends with."""
         with self.writing():
             write_atomic(self.path / FIGURES, dump_json(finite(figures)))
+
+    def _check_checkpoints(self) -> None:
+        """Raise RunError where there is no checkpoint, but a model or metrics of later steps."""
+        if any(self.checkpoints.glob("step-*")):
+            return
+        training = self.config()["training"]
+        marks = [training.get(name) for name in ("checkpoint_every", "steps")]
+        first = min((mark for mark in marks if mark), default=1)  # where one was made
+        steps = max((record["step"] for record in self.records()), default=0)
+        if self.model.exists() or steps >= first:
+            weights = f", or with the weights of its model (--init-from {self.model})"
+            raise RunError(
+                f"{self.path} cannot be resumed: it came to step {steps:,}, and holds no "
+                f"checkpoint in {self.checkpoints}. Put that folder back, or begin anew with "
+                f"overwrite (--overwrite){weights * self.model.exists()} in another folder"
+            )
 
     def _remove(self) -> None:
         """Remove the run's own files, and nothing else that may be in the folder."""

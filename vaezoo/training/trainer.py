@@ -132,6 +132,8 @@ class Trainer:
             description = run_config(model, splits, config)
             if recorded is not None:
                 folder.resume(description)
+                if not folder.safe_step():
+                    reporter.message("the run holds no checkpoint yet: it begins anew")
             else:
                 said = changed_options(self.config, model) if overrides is None else overrides
                 folder.start(beginning(description, model, said), overwrite=overwrite)

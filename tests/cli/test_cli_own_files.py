@@ -1,0 +1,104 @@
+"""Commands on files of one's own: what is skipped, what has changed, and advice that can be
+followed there."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+COMMANDS = {
+    "score": ["--samples", "1", "--out", "out.csv"],
+    "encode": ["--out", "out.csv"],
+    "reconstruct": ["--out", "out.csv"],
+    "eval": [],
+}
+QUICK = ["--steps", "2", "--batch-size", "4", "--model.latent-dim", "2"]
+
+
+def write(path: str, n: int = 40, seed: int = 0, extra: str = "") -> None:
+    rows = np.random.default_rng(seed).normal(size=(n, 3))
+    lines = [",".join(f"{value:.4f}" for value in row) for row in rows]
+    Path(path).write_text("\n".join(["a,b,c", *lines]) + "\n" + extra)
+
+
+def names(path: str = "out.csv") -> list[str]:
+    with Path(path).open(newline="") as file:
+        return [row["name"] for row in csv.DictReader(file)]
+
+
+@pytest.fixture
+def run(vaezoo):
+    """A run on the table own.csv."""
+    write("own.csv")
+    result = vaezoo("train", "vae", "--data", "own.csv", "--out", "run", *QUICK)
+    assert result.code == 0, result.err
+    return "run"
+
+
+def line(command: str, *rest: str) -> list[str]:
+    flag = ["--data"] if command == "eval" else []
+    return [command, "run", *flag, *rest, *COMMANDS[command]]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_rows_that_cannot_be_read_are_skipped_where_asked(vaezoo, run, command):
+    write("new.csv", 4, extra="1,,2\n1,2,3\n")
+    error = vaezoo(*line(command, "new.csv")).error
+    assert "line 6, column 'b' holds nothing; repair it" in error
+    assert set(re.findall(r"--[a-z.-]+", error)) == {"--data.corrupt"}
+    result = vaezoo(*line(command, "new.csv"), "--data.corrupt", "skip")
+    assert result.code == 0, result.err
+    assert "1 of 6 rows" in result.err
+    if command in ("score", "encode"):
+        assert names() == ["line 2", "line 3", "line 4", "line 5", "line 7"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_images_that_cannot_be_read_are_skipped_where_asked(vaezoo, command):
+    Path("photos").mkdir()
+    for i in range(20):
+        Image.new("L", (8, 8), i * 10).save(f"photos/{i:02}.png")
+    train = ["train", "vae", "--data", "photos", "--out", "run", *QUICK]
+    assert vaezoo(*train).code == 0
+    Path("photos/bad.png").write_bytes(b"no image")
+    out = ["--out", "out.npz"] if command == "reconstruct" else []
+    asked = [*line(command, "photos"), *out]
+    assert "--data.corrupt skip" in vaezoo(*asked).error
+    result = vaezoo(*asked, "--data.corrupt", "skip")
+    assert result.code == 0, result.err
+    assert "bad.png" in result.err
+
+
+def test_decimals_are_the_models(vaezoo, run):
+    Path("new.csv").write_text("a;b;c\n1,5;2,5;3,5\n")
+    error = vaezoo("encode", "run", "new.csv", "--out", "z.csv").error
+    assert "decimals follow a point here, which cannot be changed: convert the file" in error
+    assert "--data.decimal" not in error
+
+
+def test_the_runs_own_file_may_have_gone_bad(vaezoo, run):
+    text = Path("own.csv").read_text()
+    Path("own.csv").write_text(text + "1,,2\n")
+    error = vaezoo("encode", "run", "--out", "z.csv").error
+    assert "holds nothing; repair it or skip such rows with corrupt='skip'" in error
+    assert "--data.drop" not in error
+    assert "--data.label" not in error
+
+
+@pytest.mark.parametrize("cell", ["nan", "inf"])
+def test_what_is_no_finite_number_has_nothing_to_do_with_decimals(vaezoo, cell):
+    write("own.csv", extra=f"1,{cell},2\n")
+    error = vaezoo("train", "vae", "--data", "own.csv", *QUICK).error
+    assert f"'{cell}', which is no finite number; repair it" in error
+    assert "decimal" not in error
+
+
+def test_codes_are_advised_what_decode_takes(vaezoo, run):
+    Path("z.csv").write_text("z0,z1\n1,2\n1,\n")
+    error = vaezoo("decode", "run", "z.csv", "--out", "x.csv").error
+    assert error.endswith("line 3, column 'z1' holds nothing; repair it")
