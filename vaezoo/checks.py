@@ -42,14 +42,19 @@ def check_source(model: VAE, source: Source, what: str, *, labels: bool = True) 
 
 def check_preprocessing(model: VAE, data: Data) -> None:
     """Raise DataError for a table that was standardized otherwise than the model's own."""
-    mine, other = model.preprocessing, data.preprocessing
-    if not isinstance(mine, TablePreprocessing) or not isinstance(other, TablePreprocessing):
-        return
-    if (mine.columns, mine.mean, mine.std) != (other.columns, other.mean, other.std):
+    if standardized_otherwise(model, data):
         raise DataError(
             f"{data.title!r} is standardized by its own means and deviations, not by those that "
             f"the model was trained with: give its path alone, and it is read for the model"
         )
+
+
+def standardized_otherwise(model: VAE, data: Data) -> bool:
+    """Whether it is a table that was standardized otherwise than the model's own."""
+    mine, other = model.preprocessing, data.preprocessing
+    if not isinstance(mine, TablePreprocessing) or not isinstance(other, TablePreprocessing):
+        return False
+    return (mine.columns, mine.mean, mine.std) != (other.columns, other.mean, other.std)
 
 
 def _hint(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:

@@ -102,3 +102,22 @@ def test_codes_are_advised_what_decode_takes(vaezoo, run):
     Path("z.csv").write_text("z0,z1\n1,2\n1,\n")
     error = vaezoo("decode", "run", "z.csv", "--out", "x.csv").error
     assert error.endswith("line 3, column 'z1' holds nothing; repair it")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_run_whose_table_has_changed_says_how_to_read_it_now(vaezoo, run, command):
+    write("own.csv", seed=1)
+    path = Path("own.csv").resolve()
+    error = vaezoo(*[part for part in line(command) if part != "--data"]).error
+    assert error.startswith(f"{path} has changed since run was trained on it")
+    assert f"give it as --data {path}, and all its rows are read with the model's" in error
+    result = vaezoo(command, "run", "--data", path, *COMMANDS[command])
+    assert result.code == 0, result.err
+
+
+def test_a_run_is_not_resumed_on_a_changed_table_and_no_means_are_listed(vaezoo, run):
+    write("own.csv", seed=1)
+    error = vaezoo("train", "--resume", "--out", "run", "--steps", "4").error
+    assert "model.preprocessing.mean has other numbers" in error
+    assert "its data have changed since it began" in error
+    assert "[" not in error

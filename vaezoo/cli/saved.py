@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from vaezoo.checks import standardized_otherwise
 from vaezoo.cli.reading import shown_reading
 from vaezoo.cli.usage import UsageError
 from vaezoo.data import Binarization, Data, as_data, data_for, read_for
@@ -82,6 +84,13 @@ class Saved:
         except DataError as error:
             fault = self._as_told_here(error, corrupt)
             raise DataError(f"{fault}: say what data to use with --data") from error
+        if standardized_otherwise(self.model, data):
+            path = shlex.quote(recorded["path"])
+            raise DataError(
+                f"{recorded['path']} has changed since {self.path} was trained on it, and with "
+                f"it the means and deviations of its columns: give it as --data {path}, and all "
+                f"its rows are read with the model's"
+            )
         known = self.config["data"].get("fingerprint")
         if known not in (None, fingerprint(data)):
             warnings.warn(

@@ -10,6 +10,7 @@ from vaezoo.errors import RunError
 COMPARED = ("model", "data", "training")  # must be the same for a run to go on
 FREE = dict.fromkeys(("vaezoo", "classes", "log"))  # but for version, names, what only looks on
 PLUGINS = ("plugin", "part_plugins")  # of the model: compared but for their versions
+FINGERPRINT = "data.fingerprint"
 TOTALS = ("steps", "epochs")  # but for these, which may grow
 
 
@@ -70,7 +71,22 @@ def _differences(old: Any, new: Any, where: str) -> list[str]:
         for key in sorted({*old, *new}):
             found += _differences(old.get(key), new.get(key), f"{where}.{key}")
         return found
-    return [] if old == new else [f"{where} was {_brief(old)} and now is {_brief(new)}"]
+    if old == new:
+        return []
+    if where == FINGERPRINT:
+        return [f"its data have changed since it began ({where})"]
+    if _numbers(old) and _numbers(new):
+        return [f"{where} has other numbers"]
+    return [f"{where} was {_brief(old)} and now is {_brief(new)}"]
+
+
+def _numbers(value: Any) -> bool:
+    """Whether it is a list of them, such as the means of columns, which nobody compares by eye."""
+    return (
+        isinstance(value, list | tuple)
+        and len(value) > 2
+        and all(isinstance(number, float) for number in value)
+    )
 
 
 def _brief(value: Any) -> str:
