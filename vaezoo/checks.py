@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 
 from vaezoo.data import Data, Source, evaluation_batches, to_float
 from vaezoo.data.labels import labels_of
 from vaezoo.data.preprocessing import TablePreprocessing
-from vaezoo.errors import DataError
+from vaezoo.errors import DataError, DataWarning
+from vaezoo.heads.gaussian import OptimalSigma, PredictedSigma, SharedSigma
 from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
+
+FAR = 1e3
+"""Standardized values are nowhere near this."""
 
 
 def check_data(model: VAE, data: Data) -> None:
@@ -38,6 +44,25 @@ def check_source(model: VAE, source: Source, what: str, *, labels: bool = True) 
             _check_labels(model, model.num_classes, batch.y, what)
         if source.rendered:
             break
+
+
+def warn_of_scale(model: VAE, data: Data) -> None:
+    """Warn where vectors are so far from unit variance that a Gaussian starts out hopeless."""
+    head = getattr(model.decoder, "head", None)
+    gaussian = isinstance(head, SharedSigma | PredictedSigma | OptimalSigma)
+    if not gaussian or len(data.train.shape) != 1 or data.train.rendered:
+        return
+    batches = evaluation_batches(data.train, batch_size=4096)
+    largest = max(batch.x.abs().max().item() for batch in batches)
+    if largest > FAR:
+        table = isinstance(data.preprocessing, TablePreprocessing)
+        how = " (the option standardize does, --data.standardize)" if table else ""
+        warnings.warn(
+            f"values of {data.title!r} reach {largest:.1g}, far from the unit variance that "
+            f"training starts from: standardize each column, (x - mean) / std{how}",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def check_preprocessing(model: VAE, data: Data) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -24,15 +25,18 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A file beside the target, yet to be written: renamed over it at the end, gone on an error.
 
-    Makes missing folders.
+    Makes missing folders. An OSError names the target, as one of a full disk does not by itself.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         yield temporary
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            told = error.strerror or str(error)
+            raise OSError(error.errno or errno.EIO, told, str(path)) from error
         raise
 
 

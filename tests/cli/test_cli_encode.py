@@ -161,10 +161,11 @@ def test_rows_come_back_in_the_units_and_columns_of_their_file(vaezoo, own, name
     ok(vaezoo("reconstruct", own / "models" / name, own / "table.csv", "--out", "r.csv"))
     assert Path("d.csv").read_bytes() == Path("r.csv").read_bytes()
     header, *rows = rows_of("d.csv")
-    assert header == ["a", "b", "c", *(["kind"] if name == "kinds" else [])]
-    assert np.array_equal(np.array([row[:3] for row in rows], dtype=float), expected)
+    assert header == ["name", "a", "b", "c", *(["kind"] if name == "kinds" else [])]
+    assert [row[0] for row in rows] == list(source.names)
+    assert np.array_equal(np.array([row[1:4] for row in rows], dtype=float), expected)
     if name == "kinds":
-        assert [row[3] for row in rows] == ["xy"[i % 2] for i in range(41)]
+        assert [row[4] for row in rows] == ["xy"[i % 2] for i in range(41)]
     back = read_for(model, "d.csv")  # what is written can be read for the model again
     assert torch.allclose(back.x, model.reconstruct(source.x, source.y), atol=1e-6)
 

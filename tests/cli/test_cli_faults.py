@@ -59,6 +59,22 @@ def test_a_real_limit_on_files_ends_in_one_line():
     assert left == [".lock"]
 
 
+@pytest.mark.parametrize("ending", ["csv", "npz", "npy", "safetensors"])
+def test_a_file_that_cannot_be_written_is_named(vaezoo, trained, ending):
+    resource = pytest.importorskip("resource")
+    signal = pytest.importorskip("signal")
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.SIGXFSZ
+    before = signal.signal(handler, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        result = vaezoo("encode", trained["vae"], "--out", f"codes.{ending}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(handler, before)
+    assert f"'codes.{ending}'" in result.error
+    assert not list(Path().iterdir())
+
+
 def test_a_disk_that_fills_up_ends_in_one_line_that_says_how_to_go_on(vaezoo, monkeypatch):
     from vaezoo.training import checkpoint
 

@@ -54,7 +54,7 @@ def test_rows_that_cannot_be_read_are_skipped_where_asked(vaezoo, run, command):
     result = vaezoo(*line(command, "new.csv"), "--data.corrupt", "skip")
     assert result.code == 0, result.err
     assert "1 of 6 rows" in result.err
-    if command in ("score", "encode"):
+    if command != "eval":
         assert names() == ["line 2", "line 3", "line 4", "line 5", "line 7"]
 
 
@@ -121,3 +121,35 @@ def test_a_run_is_not_resumed_on_a_changed_table_and_no_means_are_listed(vaezoo,
     assert "model.preprocessing.mean has other numbers" in error
     assert "its data have changed since it began" in error
     assert "[" not in error
+
+
+def test_a_switch_with_a_value_is_answered_with_the_switch_that_says_no(vaezoo):
+    write("own.csv")
+    error = vaezoo("train", "vae", "--data", "own.csv", "--data.standardize", "no").error
+    assert "say --data.standardize or --data.no-standardize." in error
+
+
+def test_one_image_can_be_encoded(vaezoo):
+    Path("photos").mkdir()
+    for i in range(20):
+        Image.new("L", (8, 8), i * 10).save(f"photos/{i:02}.png")
+    assert vaezoo("train", "vae", "--data", "photos", "--out", "run", *QUICK).code == 0
+    result = vaezoo("encode", "run", "photos/03.png", "--out", "out.csv")
+    assert result.code == 0, result.err
+    assert names() == ["03.png"]
+
+
+def test_values_of_a_huge_scale_are_warned_of(vaezoo):
+    lines = [f"{i * 1e4},{i}" for i in range(41)]
+    Path("own.csv").write_text("\n".join(["a,b", *lines]) + "\n")
+    train = ["train", "vae", "--data", "own.csv", *QUICK, "--overwrite"]
+    assert "reach" not in vaezoo(*train).err
+    told = vaezoo(*train, "--data.no-standardize").err
+    assert "values of 'own' reach 4e+05" in told
+    assert "--data.standardize" in told
+    np.save("own.npy", np.arange(80, dtype=np.float32).reshape(40, 2) * 1e4)
+    told = vaezoo(
+        "train", "vae", "--data", "own.npy", "--model.likelihood", "gaussian", *train[4:]
+    ).err
+    assert "standardize each column, (x - mean) / std" in told
+    assert "--data.standardize" not in told

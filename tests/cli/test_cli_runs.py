@@ -82,7 +82,7 @@ def test_an_unfinished_run_shows_its_best_validation(vaezoo, two):
     lines = "".join(json.dumps(record) + "\n" for record in records)
     (run / "metrics.jsonl").write_text(lines + '{"split": "tr')
     listed = found(vaezoo("runs", "--json"))["vae"]
-    assert (listed["state"], listed["step"], listed["split"]) == ("interrupted", 2, "validation")
+    assert (listed["state"], listed["step"], listed["split"]) == ("interrupted", 3, "validation")
     assert listed["figures"] == {"elbo": -50.0, "reconstruction": -48.0, "kl": 2.0}
     with RunFolder(run).locked():
         assert found(vaezoo("runs", "--json"))["vae"]["state"] == "running"
@@ -162,3 +162,10 @@ def test_a_run_is_listed_with_its_file_and_what_was_asked_of_it(vaezoo, tmp_path
     (run,) = json.loads(vaezoo("runs", "--json").out)
     assert run["data"] == "sensors"
     assert run["overrides"]["data.drop"] == ["c"]
+
+
+def test_a_run_without_metrics_yet_came_as_far_as_its_checkpoint(vaezoo, two):
+    run = two / "vae"
+    for name in ("metrics.jsonl", "figures.json"):
+        (run / name).unlink()
+    assert found(vaezoo("runs", "--json"))["vae"]["step"] == 3

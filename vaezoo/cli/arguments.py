@@ -187,6 +187,10 @@ def _wrong(flag: str, kind: Any, values: list[str]) -> str:
     given = " ".join(values)
     if get_origin(kind) is Literal and len(values) == 1:
         return f"{flag} cannot be {given!r}.{did_you_mean(given, map(str, get_args(kind)))}"
+    if kind is bool and "." in flag:  # these have a second flag, which says no
+        prefix, _, name = flag.rpartition(".")
+        name = name.removeprefix("no-")
+        return f"{flag} takes no value, not {given!r}: say {prefix}.{name} or {prefix}.no-{name}."
     return f"{flag} takes {_expected(kind)}, not {given!r}."
 
 

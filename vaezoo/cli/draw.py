@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vaezoo.cli.arguments import CorruptFlag, HowMany, ModelPath, Unset, parse
 from vaezoo.cli.examples import Batched, batch_size, check_batch_size, label_of
 from vaezoo.cli.made import Made, check_made, is_sheet, write_made
+from vaezoo.cli.outputs import CSV
 from vaezoo.cli.tables import line
 from vaezoo.cli.usage import UsageError, check_seed, tell
 from vaezoo.errors import DataError
@@ -244,8 +245,9 @@ def _write_samples(saved: Saved, asked: Sample, out: Path, label: int | None) ->
             labels = None if y is None else y[piece.start : piece.stop]
             yield model.sample(len(piece), labels), labels
 
+    called = [] if out.suffix.lower() == CSV else names  # samples are nothing else's rows
     with shown_reading(), seeded(asked.seed, model.device):
-        write_made(out, model, batches(), names, count)
+        write_made(out, model, batches(), called, count)
     line(str(out))
 
 

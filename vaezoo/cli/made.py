@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from vaezoo.model import VAE
 
 SHEET = ".png"
+NAME = "name"
+"""The column of a CSV file that says which example a row is."""
 Made = tuple["Tensor", "Tensor | None"]
 """A batch: x (B, *shape), y (B,) or None."""
 
@@ -56,7 +58,7 @@ def write_made(
     if is_folder(out):
         _write_images(out, batches, png_names(names, count))
     elif out.suffix.lower() == CSV:
-        _write_table(out, model, batches)
+        _write_table(out, model, batches, names)
     else:
         arrays = collected({"x": as_in_files(model, x), "y": y} for x, y in batches)
         write_arrays(out, arrays, names, classes if "y" in arrays else ())
@@ -95,8 +97,11 @@ def _write_images(folder: Path, batches: Iterable[Made], names: Sequence[str]) -
             place += 1
 
 
-def _write_table(out: Path, model: VAE, batches: Iterable[Made]) -> None:
-    """Rows with the columns of the model's files, and their column of labels last."""
+def _write_table(out: Path, model: VAE, batches: Iterable[Made], names: Sequence[str]) -> None:
+    """Rows with the columns of the model's files, and their column of labels last.
+
+    Where there are names and a header, the first column is ``name``, which reading passes over.
+    """
     from vaezoo.data import TablePreprocessing
 
     how = model.preprocessing
@@ -113,16 +118,20 @@ def _write_table(out: Path, model: VAE, batches: Iterable[Made]) -> None:
     labelled = label is not None and y is not None
     decimal = table.decimal if table else None
 
+    named = header if table is None or table.header else ()  # else read back as it is written
+    # Without a table's columns to choose, all are read back: there must be no others.
+    called = [NAME] if names and table and named and NAME not in header else []
+    call = iter(names)
+
     def rows() -> Iterator[list[str]]:
         for x, y in chain([first], batches):
             words = _words(y, table.classes if table else ()) if labelled else [[]] * len(x)
             values = as_in_files(model, x).cpu().numpy()
-            yield from (
-                [*cells(row, decimal), *word] for row, word in zip(values, words, strict=True)
-            )
+            for row, word in zip(values, words, strict=True):
+                yield [*([next(call)] if called else []), *cells(row, decimal), *word]
 
-    named = header if table is None or table.header else ()  # else read back as it is written
-    columns = [*named, label] if named and labelled and label else [*named]
+    columns = [*called, *named]
+    columns += [label] if named and labelled and label else []
     write_csv(out, columns, rows(), delimiter=";" if decimal == "," else ",")
 
 

@@ -80,7 +80,10 @@ def write_arrays(
         if kind == ".safetensors":
             metadata = {key: json.dumps(value) for key, value in words.items()}
             tensors = {key: array.contiguous() for key, array in arrays.items()}
-            safetensors.torch.save_file(tensors, temporary, metadata)
+            try:
+                safetensors.torch.save_file(tensors, temporary, metadata)
+            except safetensors.SafetensorError as error:  # as of a full disk
+                raise OSError(" ".join(str(error).split())) from error
             return
         numbers = {key: array.numpy() for key, array in arrays.items()}
         with temporary.open("xb") as file:

@@ -117,7 +117,7 @@ def _read(run: RunFolder) -> Listed:
         state="running" if run.busy() else "finished" if finished else "interrupted",
         variant=config["model"].get("variant"),
         data=_data(config["data"]),
-        step=max((record["step"] for record in records), default=0),
+        step=max([run.safe_step(), *(record["step"] for record in records)]),
         steps=config["training"].get("steps"),
         split=figures.get("split"),
         figures={name: _number(figures[name]) for name in SHOWN if name in figures},

@@ -15,13 +15,11 @@ from PIL import Image, ImageOps
 
 from vaezoo.data.preprocessing import ImagePreprocessing
 from vaezoo.errors import DataError
+from vaezoo.registry.paths import IMAGES
 
 ORIENTATION = 0x0112  # the EXIF tag; from 5 on, width and height change places
 MODES = {"grey": "L", "rgb": "RGB"}
-SUFFIXES = {
-    *(".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm"),
-    *(".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
-}
+SUFFIXES = IMAGES
 """Of the files that are taken for images."""
 
 

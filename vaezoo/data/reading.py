@@ -21,7 +21,7 @@ from vaezoo.data.source import TensorSource
 from vaezoo.data.splits import Data, as_data, choice_of, named_splits
 from vaezoo.data.table import as_it_is, read_table
 from vaezoo.errors import DataError
-from vaezoo.registry.paths import chosen_dataset, reader
+from vaezoo.registry.paths import chosen_dataset, is_image, reader
 
 if TYPE_CHECKING:
     from vaezoo.model import VAE
@@ -88,7 +88,8 @@ def data_for(
     path, as there. Raises DataError or UnknownComponentError.
     """
     if isinstance(data, str | os.PathLike):
-        choice = chosen_dataset(data)
+        one = {"name": "image-folder", "path": str(Path(data).expanduser().resolve())}
+        choice = one if is_image(data) else chosen_dataset(data)
         if choice["name"] in OWN and "path" in choice:
             source = read_for(model, choice["path"], corrupt=corrupt)
             rule = "all, read as the model's training data were"

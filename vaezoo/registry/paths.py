@@ -13,6 +13,18 @@ from vaezoo.errors import DataError, UnknownComponentError
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import DatasetSpec
 
+IMAGES = {
+    *(".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm"),
+    *(".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
+}
+"""Endings of the files that are taken for images."""
+
+
+def is_image(text: str | os.PathLike[str]) -> bool:
+    """Whether that is one image file, which a trained model reads, but nothing learns from."""
+    path = Path(text).expanduser()
+    return path.suffix.lower() in IMAGES and path.is_file()
+
 
 def chosen_dataset(text: str | os.PathLike[str]) -> dict[str, str]:
     """``{"name": ...}`` for a dataset's name; for a path also its absolute ``"path"``.

@@ -173,7 +173,7 @@ class RunFolder:
         marks = [training.get(name) for name in ("checkpoint_every", "steps")]
         first = min((mark for mark in marks if mark), default=1)  # where one was made
         steps = max((record["step"] for record in self.records()), default=0)
-        if self.model.exists() or steps >= first:
+        if self.model.exists() or steps > first:
             weights = f", or with the weights of its model (--init-from {self.model})"
             raise RunError(
                 f"{self.path} cannot be resumed: it came to step {steps:,}, and holds no "

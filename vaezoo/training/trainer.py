@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 import vaezoo
-from vaezoo.checks import check_data, check_model
+from vaezoo.checks import check_data, check_model, warn_of_scale
 from vaezoo.data import Data, as_data
 from vaezoo.errors import DataWarning, OptionError, TrainingWarning
 from vaezoo.model import VAE
@@ -103,6 +103,7 @@ class Trainer:
         splits = as_data(data, validation=validation, root=root)
         check_data(model, splits)
         check_model(model, splits)
+        warn_of_scale(model, splits)
         if splits.preprocessing is not None:
             if model.prepared and model.preprocessing not in (None, splits.preprocessing):
                 warnings.warn(
