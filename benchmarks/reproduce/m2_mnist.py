@@ -15,7 +15,6 @@ import json
 import math
 import platform
 import statistics
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,8 @@ from torch.nn.functional import cross_entropy
 import vaezoo
 from vaezoo.data import as_data, evaluation_batches
 from vaezoo.data.labels import labels_of
+from vaezoo.training import Trainer, TrainingConfig
+from vaezoo.training.trainer import resolve_for, run_config
 
 RESULTS = Path(__file__).parent / "results" / "m2_mnist.json"
 MODEL: dict[str, Any] = {
@@ -53,9 +54,8 @@ def run(draw: int) -> dict[str, Any]:
     torch.manual_seed(draw)
     model = vaezoo.create("m2-vae", num_classes=10, **MODEL)
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        vaezoo.fit(model, data, out=Path(folder) / "run", seed=draw, **TRAINING)
-        config = json.loads((Path(folder) / "run" / "config.json").read_text())
+    training = TrainingConfig(seed=draw, **TRAINING)
+    Trainer(training).fit(model, data)
     seconds = time.perf_counter() - started
     figures = {}
     for split in ("validation", "test"):
@@ -68,7 +68,7 @@ def run(draw: int) -> dict[str, Any]:
         "error_of_classifier_alone": error(alone(data, draw)),
         "seconds": round(seconds, 1),
         "figures": figures,
-        "config": config,
+        "config": run_config(model, data, resolve_for(model, data, training)),
     }
 
 

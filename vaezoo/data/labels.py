@@ -138,7 +138,7 @@ def oversample_labelled(data: Data, share: float = 0.1) -> Data:
     """Data whose labelled training examples are repeated until they are ``share`` of all.
 
     Of 100 labels among 50,000 examples a batch of 128 would hold 0.26; at a share of 0.1 it holds
-    13, each of them 56 times in a pass. Every example remains in the pass at least once; where
+    13, each of them 55 times in a pass. Every example remains in the pass at least once; where
     they are so many already, nothing changes. Raises DataError where there are no labels.
     """
     if not 0 < share < 1:
