@@ -1,0 +1,69 @@
+"""The maximum mean discrepancy between two distributions, from draws (Gretton et al. 2012).
+
+Shapes: n draws of one, m of the other, D dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaezoo.aggregate import flat
+
+KernelName = Literal["imq", "rbf"]
+
+
+def rbf(squared: Tensor, scale: float) -> Tensor:
+    """exp(-|x - y|² / C), C = ``scale``; it and its gradient vanish where x and y are far."""
+    return (-squared / scale).exp()
+
+
+def imq(squared: Tensor, scale: float) -> Tensor:
+    """C / (C + |x - y|²), the inverse multiquadratic, which reaches far."""
+    return scale / (scale + squared)
+
+
+KERNELS: dict[KernelName, Callable[[Tensor, float], Tensor]] = {"imq": imq, "rbf": rbf}
+
+
+def squared_mmd(
+    x: Tensor, y: Tensor, kernel: KernelName = "imq", scale: float | None = None
+) -> Tensor:
+    """The unbiased estimate of E k(x,x') + E k(y,y') - 2 E k(x,y): x (..., n, D), y (..., m, D)
+    -> (...). It is 0 on average, and so at times negative, where both have one distribution.
+
+    scale: C of the kernel. Default: 2 D, the mean squared distance of two draws of N(0, I), as in
+    Tolstikhin et al. 2018, section 4.
+    """
+    scale = 2.0 * x.shape[-1] if scale is None else scale
+    k = KERNELS[kernel]
+    within = sum(_mean_of_pairs(k(squared_distances(a, a), scale)) for a in (x, y))
+    return within - 2 * k(squared_distances(x, y), scale).mean((-2, -1))
+
+
+def squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    """|x_i - y_j|²: (..., n, m)."""
+    norms = x.square().sum(-1).unsqueeze(-1) + y.square().sum(-1).unsqueeze(-2)
+    return (norms - 2 * x @ y.mT).clamp(min=0)  # rounding may make it negative
+
+
+def _mean_of_pairs(values: Tensor) -> Tensor:
+    """The mean of what is off the diagonal of (..., n, n), each draw with another one."""
+    n = values.shape[-1]
+    pairs = values.sum((-2, -1)) - values.diagonal(dim1=-2, dim2=-1).sum(-1)
+    return pairs / max(n * (n - 1), 1)
+
+
+def prior_mmd(z: Tensor, p: Distribution, kernel: KernelName = "imq") -> Tensor:
+    """``squared_mmd`` of codes z (..., B, *event) and as many draws of a prior: (...).
+
+    p has batch shape (), or (B,) where it depends on labels, those of the batch. The draws have a
+    gradient where they can, so that a learned prior follows.
+    """
+    sample = p.rsample if p.has_rsample else p.sample
+    drawn = sample(z.shape[: z.ndim - len(p.event_shape) - len(p.batch_shape)])
+    leading = z.ndim - len(p.event_shape)
+    return squared_mmd(flat(z, leading), flat(drawn, leading), kernel)
