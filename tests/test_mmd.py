@@ -14,6 +14,7 @@ from training_helpers import QUICK, images, small
 import vaezoo
 from vaezoo.discrepancy import KERNELS, prior_mmd, squared_distances, squared_mmd
 from vaezoo.training.step import score_function
+from vaezoo_plugins.wae_mmd import CodeTrace
 
 R, N, M, D = 4000, 5, 7, 3
 C = 2.0 * D
@@ -77,13 +78,23 @@ def test_squared_distances_are_never_negative() -> None:
     assert squared_distances(torch.zeros(1, 2), torch.tensor([[3.0, 4.0]])).tolist() == [[25.0]]
 
 
+def test_a_trace_that_is_scored_twice_gives_the_same_loss() -> None:
+    for name in ("info-vae", "wae-mmd"):
+        model = small(name)
+        trace = model(images(N))
+        weights = model.objective.weights(torch.tensor(0))
+        first, second = (model.objective.score(trace, weights).loss for _ in range(2))
+        assert torch.equal(first, second)
+
+
 def test_a_learned_prior_has_a_gradient_where_its_draws_have() -> None:
     mean = torch.zeros(2, D, requires_grad=True)
     for p in (
         Independent(Normal(mean[0], 1.0), 1),
         Independent(Normal(mean[:1].expand(N, D), 1.0), 1),  # of the labels of a batch
     ):
-        found = prior_mmd(torch.randn(4, N, D) + 1, p)
+        q = Independent(Normal(torch.ones(N, D), 1.0), 1)
+        found = prior_mmd(vaezoo.Site(q, p, q.sample((4,))))
         assert found.shape == (4,)
         (gradient,) = torch.autograd.grad(found.sum(), mean)
         assert gradient[0].abs().min() > 0
@@ -102,9 +113,7 @@ def scored(model: vaezoo.VAE, x: Tensor, samples: int = 1) -> tuple[vaezoo.Trace
 def test_the_loss_of_info_vae_is_equation_6(kernel: str) -> None:
     model = small("info-vae", alpha=0.25, lambda_mmd=40.0, kernel=kernel).double()
     trace, loss = scored(model, images(N).double(), samples=2)
-    torch.manual_seed(7)
-    again = model(images(N).double(), samples=2)  # so that the draws of the prior are the same
-    distance = prior_mmd(again.sites[0].z, again.sites[0].p, kernel).mean()
+    distance = prior_mmd(trace.sites[0], kernel).mean()  # of the same draws
     expected = -trace.log_px + 0.75 * trace.kl + 39.25 * distance
     assert torch.allclose(loss, expected.mean(0), rtol=1e-12)
     assert not model.objective.per_example
@@ -145,10 +154,10 @@ def test_the_loss_of_wae_mmd_is_the_squared_error_and_lambda_times_the_mmd() -> 
     model = small("wae-mmd", lambda_mmd=30.0).double()
     x = images(N).double()
     trace, loss = scored(model, x, samples=2)
+    assert isinstance(trace, CodeTrace)
     assert trace.sites == ()
-    assert torch.equal(trace.z[0], trace.z[1])  # deterministic
-    torch.manual_seed(7)
-    distance = prior_mmd(trace.z[0], trace.p, "imq")
+    assert torch.equal(trace.codes.z[0], trace.codes.z[1])  # deterministic
+    distance = prior_mmd(trace.codes, "imq").mean()
     error = (x - trace.px.mean[0]).square().flatten(1).sum(1)
     constant = 0.5 * math.log(math.pi) * x[0].numel()
     assert torch.allclose(loss, error + constant + 30.0 * distance, rtol=1e-6)
@@ -179,4 +188,4 @@ def test_the_codes_of_wae_mmd_come_to_the_prior() -> None:
         vaezoo.fit(model, x, steps=200, learning_rate=3e-3, validation=0, **options)
         found.append(squared_mmd(model.embed(x), torch.randn(512, 3)).item())
     assert found[0] > 0.1
-    assert abs(found[1]) < 0.1 * found[0]
+    assert abs(found[1]) < found[0] / 5

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor
-from torch.distributions import Distribution
 
 from vaezoo.aggregate import flat
+from vaezoo.trace import Site
 
 KernelName = Literal["imq", "rbf"]
 
@@ -57,13 +57,6 @@ def _mean_of_pairs(values: Tensor) -> Tensor:
     return pairs / max(n * (n - 1), 1)
 
 
-def prior_mmd(z: Tensor, p: Distribution, kernel: KernelName = "imq") -> Tensor:
-    """``squared_mmd`` of codes z (..., B, *event) and as many draws of a prior: (...).
-
-    p has batch shape (), or (B,) where it depends on labels, those of the batch. The draws have a
-    gradient where they can, so that a learned prior follows.
-    """
-    sample = p.rsample if p.has_rsample else p.sample
-    drawn = sample(z.shape[: z.ndim - len(p.event_shape) - len(p.batch_shape)])
-    leading = z.ndim - len(p.event_shape)
-    return squared_mmd(flat(z, leading), flat(drawn, leading), kernel)
+def prior_mmd(site: Site, kernel: KernelName = "imq") -> Tensor:
+    """``squared_mmd`` of the batch's codes and as many draws of the prior: (K,)."""
+    return squared_mmd(flat(site.z, 2), flat(site.prior_draws, 2), kernel)

@@ -24,9 +24,9 @@ from vaezoo_plugins.wae_mmd import require_fixed
 class Options:
     alpha: float = 0.5
     """From the VAE's KL, 0, to none, 1. The lower, the less x can be told from z."""
-    lambda_mmd: float = 1000.0
-    """λ: MMD², which lies in [0, 2], is weighed by α + λ - 1, in nats. At α = 0, λ = 1 is the
-    VAE."""
+    lambda_mmd: float = 100.0
+    """λ: MMD², which lies in [0, 2], is weighed by α + λ - 1, in nats. Its estimate is noisy, by
+    about one over the batch size, so that a large λ slows the start. α = 0, λ = 1 is the VAE."""
     kernel: Literal["imq", "rbf"] = "rbf"
     """Of squared distances s, with C = 2 latent_dim. rbf: exp(-s/C). imq: C/(C+s), which reaches
     farther."""
@@ -56,8 +56,8 @@ class InfoELBO(vaezoo.ELBO):
         only_site(trace, "info-vae")
 
     def regularizer(self, trace: vaezoo.Trace, weights: Weights) -> Tensor:
-        site, alpha = trace.sites[0], weights["alpha"]
-        distance = prior_mmd(site.z, site.p, self.kernel).mean()  # over the draws, K
+        alpha = weights["alpha"]
+        distance = prior_mmd(trace.sites[0], self.kernel).mean()  # over the draws, K
         return (1 - alpha) * trace.kl + (alpha + weights["lambda_mmd"] - 1) * distance
 
 

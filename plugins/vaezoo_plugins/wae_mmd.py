@@ -11,15 +11,16 @@ squared error |x - G(z)|² and a constant.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 import vaezoo
 from vaezoo.discrepancy import KernelName, prior_mmd
-from vaezoo.heads import PointMassHead
+from vaezoo.heads import PointMass, PointMassHead
 from vaezoo.objectives import Terms, Weights, figures
+from vaezoo.trace import Bound, Site
 
 SQUARED_ERROR = {"name": "gaussian", "sigma": "fixed", "value": 0.5**0.5}
 
@@ -37,21 +38,21 @@ class Options:
 
 
 class CodeTrace(vaezoo.Trace):
-    """A Trace without a q(z|x), hence without sites: the codes z (K, B, *latent), and p(z)."""
+    """A Trace without a KL, hence without sites; its codes, in a Site that has none either."""
 
-    def __init__(self, x: Tensor, px: Distribution, z: Tensor, p: Distribution, **other: Any):
-        super().__init__(x, px, (), **other)
-        self.z = z
-        self.p = p
+    def __init__(self, x: Tensor, px: Distribution, codes: Site, *, bound: Bound) -> None:
+        super().__init__(x, px, (), bound=bound)
+        self.codes = codes
 
 
 class WassersteinAutoencoder(vaezoo.VAE):
     """z is the encoder's mean, whatever its spread."""
 
     def forward(self, x: Tensor, y: Tensor | None = None, samples: int = 1) -> CodeTrace:
-        code = self.encoder(x, y).mean  # (B, *latent)
-        z = code.expand(max(samples, 1), *code.shape)
-        return CodeTrace(x, self.decoder(z, y), z, self.prior(y), bound=self.bound)
+        q = PointMass(self.encoder(x, y).mean, len(self.latent_shape))
+        z = vaezoo.draw(q, samples)  # (K, B, *latent), K times the same
+        codes = Site(q, self.prior(y), z)
+        return CodeTrace(x, self.decoder(z, y), codes, bound=self.bound)
 
 
 class Wasserstein(vaezoo.Objective):
@@ -65,7 +66,7 @@ class Wasserstein(vaezoo.Objective):
 
     def score(self, trace: vaezoo.Trace, weights: Weights) -> Terms:
         assert isinstance(trace, CodeTrace)
-        distance = prior_mmd(trace.z[0], trace.p, self.kernel)
+        distance = prior_mmd(trace.codes, self.kernel).mean()  # over prior draws
         loss = -trace.log_px.mean(0) + weights["lambda_mmd"] * distance
         return Terms(loss, {**figures(trace), "mmd": distance.detach()})
 
