@@ -58,5 +58,11 @@ def _mean_of_pairs(values: Tensor) -> Tensor:
 
 
 def prior_mmd(site: Site, kernel: KernelName = "imq") -> Tensor:
-    """``squared_mmd`` of the batch's codes and as many draws of the prior: (K,)."""
-    return squared_mmd(flat(site.z, 2), flat(site.prior_draws, 2), kernel)
+    """``squared_mmd`` of the batch's codes and as many draws of the prior: (K,).
+
+    The draws have a gradient where the prior has one to give, so that a learned one follows.
+    """
+    p = site.p
+    draw = p.rsample if p.has_rsample else p.sample
+    drawn = draw(site.z.shape[: 2 - len(p.batch_shape)])  # (K, B, *event)
+    return squared_mmd(flat(site.z, 2), flat(drawn, 2), kernel)

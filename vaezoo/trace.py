@@ -87,15 +87,6 @@ class Site:
         return self.log_q - score + score.detach()
 
     @derived
-    def prior_draws(self) -> Tensor:
-        """As many draws of p(z|y) as there are of q: (K, B, *event), with gradient if p has one.
-
-        For what compares all z with the prior: scored again, a trace gives the same loss.
-        """
-        draw = self.p.rsample if self.p.has_rsample else self.p.sample
-        return draw(self.z.shape[: 2 - len(self.p.batch_shape)])
-
-    @derived
     def kl(self) -> Tensor:
         """KL(q(z|x,y) || p(z|y)): (K, B). Closed form if there is one, else log q - log p."""
         closed = closed_form_kl(self.q, self.p)

@@ -11,12 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Tensor
-
 import vaezoo
 from vaezoo.aggregate import only_site
 from vaezoo.discrepancy import KernelName, prior_mmd
-from vaezoo.objectives import Weights
+from vaezoo.objectives import Terms, Weights, figures
 from vaezoo_plugins.wae_mmd import require_fixed
 
 
@@ -43,26 +41,28 @@ class Options:
             )
 
 
-class InfoELBO(vaezoo.ELBO):
+class InfoObjective(vaezoo.Objective):
     """The loss -log p(x|z) + (1 - α) KL + (α + λ - 1) MMD²(q(z), p(z)), in nats (eq. 6)."""
 
     per_example = False
 
     def __init__(self, alpha: float, lambda_mmd: float, kernel: KernelName = "rbf") -> None:
-        super().__init__(None, alpha=alpha, lambda_mmd=lambda_mmd)
+        super().__init__(alpha=alpha, lambda_mmd=lambda_mmd)
         self.kernel: KernelName = kernel
 
     def check(self, trace: vaezoo.Trace) -> None:
         only_site(trace, "info-vae")
 
-    def regularizer(self, trace: vaezoo.Trace, weights: Weights) -> Tensor:
+    def score(self, trace: vaezoo.Trace, weights: Weights) -> Terms:
         alpha = weights["alpha"]
         distance = prior_mmd(trace.sites[0], self.kernel).mean()  # over the draws, K
-        return (1 - alpha) * trace.kl + (alpha + weights["lambda_mmd"] - 1) * distance
+        regularizer = (1 - alpha) * trace.kl + (alpha + weights["lambda_mmd"] - 1) * distance
+        loss = -trace.log_px + regularizer
+        return Terms(loss.mean(0), {**figures(trace), "mmd": distance.detach()})
 
 
 def info_vae(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
-    objective = InfoELBO(options.alpha, options.lambda_mmd, options.kernel)
+    objective = InfoObjective(options.alpha, options.lambda_mmd, options.kernel)
     prior = parts.prior()
     if options.alpha == 1:
         require_fixed(prior, "info-vae with alpha=1")
