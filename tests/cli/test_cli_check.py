@@ -82,7 +82,7 @@ def test_nothing_follows_a_model_that_cannot_be_made(vaezoo, broken):
     result = vaezoo("check", "broken/absent")
     first, second, *_ = result.out.splitlines()
     assert first == "FAIL  create"
-    assert second.strip() == "(the others need what it makes)"
+    assert second.strip() == "(the others rest on it)"
     assert "has no attribute 'nothing'" in result.out
     assert "fails 1 check, create; 0 passed" in result.err
 

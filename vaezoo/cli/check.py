@@ -58,6 +58,7 @@ def check(argv: Sequence[str]) -> None:
 
 def _run(name: str, only: Sequence[str] | None, options: dict[str, object]) -> None:
     from vaezoo.testing import ConformanceError, Failure
+    from vaezoo.testing.catalogue import FOUNDATIONS
     from vaezoo.testing.run import results
 
     failures: list[Failure] = []
@@ -67,8 +68,8 @@ def _run(name: str, only: Sequence[str] | None, options: dict[str, object]) -> N
         sys.stdout.flush()  # a check may take seconds, and somebody may be waiting
         failures += found
         passed += not found
-        if found and done == "create":
-            line("      (the others need what it makes)")
+        if found and done in FOUNDATIONS:
+            line("      (the others rest on it)")
             break
     if failures:
         verdict, _, details = str(ConformanceError(name, failures)).partition("\n\n")
