@@ -12,7 +12,13 @@ from torch.distributions import Independent, Normal
 from training_helpers import QUICK, images, small
 
 import vaezoo
-from vaezoo.discrepancy import KERNELS, prior_mmd, squared_distances, squared_mmd
+from vaezoo.discrepancy import (
+    KERNELS,
+    prior_mmd,
+    rbf_mmd_to_normal,
+    squared_distances,
+    squared_mmd,
+)
 from vaezoo.training.step import score_function
 from vaezoo_plugins.wae_mmd import CodeTrace
 
@@ -69,6 +75,21 @@ def test_of_two_normals_it_is_the_closed_form_on_average() -> None:
     exact -= 2 * expected_kernel(0.8, 1 + 1.5**2)
     assert abs(found.mean() - exact) < 4 * found.std() / R**0.5
     assert exact > 20 * found.std() / R**0.5
+
+
+def test_the_mean_over_a_normal_prior_is_exact() -> None:
+    """That is, the estimate's mean over draws of the prior, and varies less."""
+    torch.manual_seed(0)
+    mean, sigma = torch.randn(D).double(), 0.5 + torch.rand(D).double()
+    x = 1 + torch.randn(N, D).double()
+    drawn = mean + sigma * torch.randn(R, M, D).double()
+    found = squared_mmd(x.expand(R, N, D), drawn, "rbf")
+    exact = rbf_mmd_to_normal(x, mean, sigma)
+    assert abs(found.mean() - exact) < 4 * found.std() / R**0.5
+    of_all = rbf_mmd_to_normal(mean + sigma * torch.randn(R, N, D).double(), mean, sigma)
+    assert of_all.shape == (R,)
+    assert of_all.mean().abs() < 4 * of_all.std() / R**0.5
+    assert of_all.std() < found.std()
 
 
 def test_squared_distances_are_never_negative() -> None:

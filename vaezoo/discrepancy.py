@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor
+from torch.distributions import Normal
 
-from vaezoo.aggregate import flat
+from vaezoo.aggregate import factors, flat
 from vaezoo.trace import Site
 
 KernelName = Literal["imq", "rbf"]
@@ -58,11 +59,27 @@ def _mean_of_pairs(values: Tensor) -> Tensor:
 
 
 def prior_mmd(site: Site, kernel: KernelName = "imq") -> Tensor:
-    """``squared_mmd`` of the batch's codes and as many draws of the prior: (K,).
+    """The squared MMD of the batch's codes and the prior, unbiased: (K,).
 
-    The draws have a gradient where the prior has one to give, so that a learned one follows.
+    Of rbf and a factorised normal p(z) the mean over the prior is exact. Else there are as many
+    draws of it as codes, which have a gradient where the prior has one to give.
     """
-    p = site.p
+    z, p = flat(site.z, 2), site.p  # (K, B, D)
+    normal = factors(p)
+    if kernel == "rbf" and type(normal) is Normal and p.batch_shape == ():
+        return rbf_mmd_to_normal(z, normal.loc.flatten(), normal.scale.flatten())
     draw = p.rsample if p.has_rsample else p.sample
     drawn = draw(site.z.shape[: 2 - len(p.batch_shape)])  # (K, B, *event)
-    return squared_mmd(flat(site.z, 2), flat(drawn, 2), kernel)
+    return squared_mmd(z, flat(drawn, 2), kernel)
+
+
+def rbf_mmd_to_normal(x: Tensor, mean: Tensor, sigma: Tensor) -> Tensor:
+    """``squared_mmd`` of x (..., n, D) and all of N(mean, diag sigma²), both (D,): (...).
+
+    E exp(-(x - y)²/C) = sqrt(C / (C + 2σ²)) exp(-(x - μ)² / (C + 2σ²)) in each dimension.
+    """
+    scale, variance = 2.0 * x.shape[-1], sigma.square()
+    wide = scale + 2 * variance
+    across = ((scale / wide).log() / 2 - (x - mean).square() / wide).sum(-1).exp().mean(-1)
+    of_prior = (scale / (scale + 4 * variance)).sqrt().prod()
+    return _mean_of_pairs(rbf(squared_distances(x, x), scale)) + of_prior - 2 * across

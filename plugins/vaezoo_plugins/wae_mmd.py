@@ -27,8 +27,9 @@ SQUARED_ERROR = {"name": "gaussian", "sigma": "fixed", "value": 0.5**0.5}
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    lambda_mmd: float = 1000.0
-    """λ, the weight of MMD², which lies in [0, 2], against c(x, G(z)), summed over pixels."""
+    lambda_mmd: float = 100.0
+    """λ, the weight of MMD², which lies in [0, 2], against c(x, G(z)), summed over pixels. Far
+    more drowns c in the noise of the estimate, and all codes stay together."""
     kernel: Literal["imq", "rbf"] = "imq"
     """Of squared distances s, with C = 2 latent_dim. imq: C/(C+s), the paper's. rbf: exp(-s/C)."""
 
