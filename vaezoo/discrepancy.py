@@ -30,17 +30,14 @@ def imq(squared: Tensor, scale: float) -> Tensor:
 KERNELS: dict[KernelName, Callable[[Tensor, float], Tensor]] = {"imq": imq, "rbf": rbf}
 
 
-def squared_mmd(
-    x: Tensor, y: Tensor, kernel: KernelName = "imq", scale: float | None = None
-) -> Tensor:
+def squared_mmd(x: Tensor, y: Tensor, kernel: KernelName = "imq") -> Tensor:
     """The unbiased estimate of E k(x,x') + E k(y,y') - 2 E k(x,y): x (..., n, D), y (..., m, D)
     -> (...). It is 0 on average, and so at times negative, where both have one distribution.
 
-    scale: C of the kernel. Default: 2 D, the mean squared distance of two draws of N(0, I), as in
-    Tolstikhin et al. 2018, section 4.
+    The kernel's C is 2 D, the mean squared distance of two draws of N(0, I), as in Tolstikhin et
+    al. 2018, section 4.
     """
-    scale = 2.0 * x.shape[-1] if scale is None else scale
-    k = KERNELS[kernel]
+    scale, k = 2.0 * x.shape[-1], KERNELS[kernel]
     within = sum(_mean_of_pairs(k(squared_distances(a, a), scale)) for a in (x, y))
     return within - 2 * k(squared_distances(x, y), scale).mean((-2, -1))
 
