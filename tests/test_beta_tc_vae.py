@@ -158,3 +158,26 @@ def test_a_joint_posterior_is_refused_before_a_run_begins(tmp_path: Path) -> Non
 def test_what_is_negative_is_refused(option: str) -> None:
     with pytest.raises(vaezoo.OptionError, match=f"{option} must not be negative"):
         vaezoo.create("beta-tc-vae", **{option: -1.0})
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"network": "conv", "prior": "mixture", "input_shape": (1, 32, 32)},
+        {"network": "resnet", "latent_shape": (2, 4, 4), "input_shape": (3, 16, 16)},
+        {"prior": "class-normal", "num_classes": 3, "input_shape": (7,)},
+    ],
+    ids=["mixture", "spatial code", "prior of labels"],
+)
+def test_it_combines_with_other_parts(parts: dict[str, Any]) -> None:
+    latents = {} if "latent_shape" in parts else {"latent_dim": D}
+    torch.manual_seed(0)
+    model = vaezoo.create("beta-tc-vae", **latents, **parts)
+    x, y = torch.rand(B, *parts["input_shape"]), torch.arange(B) % 3
+    trace = model(x, y, samples=K)
+    model.objective.check(trace)
+    site = trace.sites[0]
+    whole = sum(model.objective.terms(trace))
+    assert torch.allclose(whole, site.log_q - site.log_p, rtol=1e-3, atol=1e-2)
+    data = (x, y) if "num_classes" in parts else x
+    vaezoo.fit(model, data, steps=2, validation=0, **{**QUICK, "batch_size": B})

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 from torch.nn.functional import softplus
-from training_helpers import QUICK, images, make_step, small
+from training_helpers import QUICK, SHAPE, images, make_step, same, small, weights
 
 import vaezoo
 from vaezoo.training.step import score_function
@@ -185,3 +186,39 @@ def test_a_batch_of_one_is_refused() -> None:
     options = {**QUICK, "batch_size": 1}
     with pytest.raises(vaezoo.OptionError, match="batch_size must be at least 2"):
         vaezoo.fit(small("factor-vae", **CRITIC), images(8), steps=2, **options)
+
+
+class FullCovariance(vaezoo.Encoder):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean = nn.Linear(30, 3)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Distribution:
+        return MultivariateNormal(self.mean(x.flatten(1)), torch.eye(3), validate_args=False)
+
+
+@pytest.mark.parametrize(
+    "parts", [{"encoder": FullCovariance()}, {"prior": "mixture"}], ids=["joint q", "mixture"]
+)
+def test_it_takes_any_posterior_and_prior(parts: dict[str, Any]) -> None:
+    model = vaezoo.create("factor-vae", input_shape=SHAPE, latent_dim=3, **CRITIC, **parts)
+    history = vaezoo.fit(model, images(), steps=2, **QUICK)
+    assert history.column("total_correlation")
+
+
+def test_codes_of_any_shape_are_permuted_place_by_place() -> None:
+    model = vaezoo.create(
+        "factor-vae", input_shape=(1, 16, 16), network="resnet", latent_shape=(2, 4, 4), **CRITIC
+    )
+    vaezoo.fit(model, torch.rand(16, 1, 16, 16), steps=2, **QUICK)
+    assert model.objective.critic[0].in_features == 32
+
+
+def test_a_run_with_its_critic_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    whole, parted = small("factor-vae", **CRITIC), small("factor-vae", **CRITIC)
+    options = {**QUICK, "validation": 8, "checkpoint_every": 3, "seed": 0}
+    vaezoo.fit(whole, images(40), steps=6, out=tmp_path / "whole", **options)
+    vaezoo.fit(parted, images(40), steps=3, out=tmp_path / "parted", **options)
+    again = small("factor-vae", **CRITIC)
+    vaezoo.fit(again, images(40), steps=6, out=tmp_path / "parted", resume=True, **options)
+    assert same(weights(whole.objective), weights(again.objective))
