@@ -67,6 +67,17 @@ class Evaluation:
         return torch.cat([piece.float().cpu() for piece in pieces])
 
     @cached_property
+    def elbos(self) -> Tensor:
+        """ELBO, log p(x|z) and KL of each example that is measured, with one sampled z: (3, N)
+        float64, nats."""
+        rows = []
+        with seeded(self.seed, self.model.device):
+            for batch in self.batches():
+                trace = self.model(batch.x, batch.y)
+                rows.append(torch.stack([trace.elbo[0], trace.log_px[0], trace.kl[0]]).double())
+        return torch.cat(rows, dim=1)
+
+    @cached_property
     def codes(self) -> Tensor:
         """``embedded`` of the examples that are measured."""
         return self.embedded(self.source)
