@@ -48,7 +48,7 @@ def test_stratified_weights_are_the_papers_averaged_over_which_example_comes_las
     assert torch.allclose(found.sum(1), torch.ones(B).double())
 
 
-def test_weighted_weights_are_those_of_equation_5() -> None:
+def test_weighted_weights_are_those_of_equation_3() -> None:
     found = log_weights(B, torch.tensor(float(N)).double(), "weighted").exp()
     assert torch.allclose(found, torch.full((B, B), 1 / (N * B)).double())
 

@@ -78,7 +78,7 @@ def log_weights(size: int, total: Tensor, estimator: Estimator) -> Tensor:
     stratified: the draw's own example weighs 1/N, as in q(z), and the others share the rest. That
     is the mean of the weights of Chen et al. 2018, appendix C.2, over which of the others comes
     last: as unbiased an estimate of q(z), which no longer depends on the order, varies less, and
-    is exact where the batch is the data set. weighted: all weigh 1/(NB) (eq. 5 there), a biased
+    is exact where the batch is the data set. weighted: all weigh 1/(NB) (eq. 3 there), a biased
     estimate, too low by up to log N; most of that is a constant, which has no gradient.
     """
     total = total.clamp(min=size)

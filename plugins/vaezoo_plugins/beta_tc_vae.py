@@ -5,7 +5,7 @@ L = E_q(z|x)[log p(x|z)] - α I_q(z; x) - β KL(q(z) || Π_j q(z_j)) - γ Σ_j K
                                                                                           (eq. 4)
 
 q(z) = 1/N Σ_n q(z|x_n) is estimated from a batch: log q(z) by minibatch-stratified sampling
-(appendix C.2) or minibatch-weighted sampling (eq. 5, appendix C.1).
+(appendix C.2) or minibatch-weighted sampling (eq. 3, appendix C.1).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Options:
     factorised, and E[log Π_j q(z_j) - log p(z)] where it is not, as a mixture is not."""
     estimator: Literal["stratified", "weighted"] = "stratified"
     """Of q(z), from a batch. stratified: unbiased, a draw's own example weighs 1/N among the N
-    training examples. weighted: all examples of the batch weigh the same, as in the paper's main
-    experiments."""
+    training examples. weighted: all examples of the batch weigh the same, the default of the
+    authors' code."""
 
     def __post_init__(self) -> None:
         for name in ("alpha", "beta", "gamma"):
