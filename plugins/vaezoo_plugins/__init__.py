@@ -56,3 +56,32 @@ def vaezoo_specs() -> Iterator[vaezoo.VariantSpec]:
         paper="Kingma et al. 2014, Semi-supervised Learning with Deep Generative Models, "
         "arXiv:1406.5298",
     )
+    yield vaezoo.VariantSpec(
+        name="iwae",
+        target="vaezoo_plugins.iwae:iwae",
+        summary="Maximises the importance-weighted bound, tighter than the ELBO",
+        paper="Burda, Grosse & Salakhutdinov 2016, Importance Weighted Autoencoders, "
+        "arXiv:1509.00519",
+    )
+    tighter = (
+        "Rainforth et al. 2018, Tighter Variational Bounds are Not Necessarily Better, "
+        "arXiv:1802.04537"
+    )
+    yield vaezoo.VariantSpec(
+        name="miwae",
+        target="vaezoo_plugins.miwae:miwae",
+        summary="Averages importance-weighted bounds, for an encoder's gradient with less noise",
+        paper=tighter,
+    )
+    yield vaezoo.VariantSpec(
+        name="ciwae",
+        target="vaezoo_plugins.ciwae:ciwae",
+        summary="Maximises a mixture of the ELBO and the importance-weighted bound",
+        paper=tighter,
+    )
+    yield vaezoo.VariantSpec(
+        name="piwae",
+        target="vaezoo_plugins.piwae:piwae",
+        summary="Importance weighting for the decoder, less of it for the encoder",
+        paper=tighter,
+    )
