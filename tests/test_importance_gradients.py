@@ -95,7 +95,7 @@ def test_the_mean_gradient_is_that_of_what_is_replaced(
 
 
 def test_stl_has_another_mean_for_more_than_one_draw() -> None:
-    """Tucker et al. 2019, section 3: which is why dreg is there, and why the docs say so."""
+    """Tucker et al. 2019: which is why dreg is there, and why the docs say so."""
     standard, other = (gradients(IWAE(5, e), 5) for e in ("standard", "stl"))
     assert not near(other["mean"] - standard["mean"])
 
@@ -112,7 +112,7 @@ def test_at_the_exact_posterior_there_is_no_noise(estimator: Any, samples: int) 
 
 
 def test_dreg_weighs_each_draw_by_the_square_of_its_share() -> None:
-    """Tucker et al. 2019, eq. 8, for the mean of q: dz/dmean is 1."""
+    """Tucker et al. 2019, for the mean of q: dz/dmean is 1."""
     known = planted(K, 7)
     trace = known.trace
     (found,) = torch.autograd.grad(scored(IWAE(K, "dreg"), trace).sum(), known.mean)

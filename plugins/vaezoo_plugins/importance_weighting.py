@@ -2,13 +2,15 @@
 
 w_k = p(x,z_k) / q(z_k|x),  z_k ~ q(z|x)
 
-standard   ∇ log 1/K Σ w_k, whole.                                  Burda et al. 2016, eq. 13
-stl        without the score ∂ log q(z|x) / ∂φ at fixed z.          Roeder et al. 2017, section 3
-dreg       Σ (w_k/Σw)² (∂ log w_k / ∂z) (∂z/∂φ) for φ.              Tucker et al. 2019, eq. 8
+standard   ∇ log 1/K Σ w_k, whole                                        Burda et al. 2016
+stl        without the score ∂ log q(z|x) / ∂φ at fixed z                Roeder et al. 2017
+dreg       for φ, Σ (w_k/Σw)² (∂ log w_k / ∂z_k) (∂z_k/∂φ)               Tucker et al. 2019
 
 All three have the bound's own value. The score's mean is zero for K = 1, so there stl and dreg are
-one, and have the mean gradient of the ELBO; for K > 1 that of stl is another (Tucker et al. 2019,
-section 3), that of dreg the same. Gradients of p(x|z) and p(z) are as in standard.
+one, and have the mean gradient of the ELBO; for K > 1 that of stl is another (Tucker et al. 2019),
+that of dreg the same. Gradients of p(x|z) and p(z) are as in standard. Both are for one group of
+latents: with several, that of one q comes through the draws of another, and needs terms of its own
+(Bauer & Mnih 2021, ICML).
 
 B batch; T draws of each example, in M groups of K: draw m·K + k is the k-th of group m.
 """
