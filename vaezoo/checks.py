@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import torch
@@ -14,6 +15,10 @@ from vaezoo.heads.gaussian import OptimalSigma, PredictedSigma, SharedSigma
 from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
 
+GLANCE, MOST = 16, 4096
+"""Examples that are looked at together: of those that are slow to read, and of others."""
+VALUES = 2**24
+"""Numbers that are looked at together, at most, roughly."""
 FAR = 1e3
 """Standardized values are nowhere near this."""
 
@@ -36,13 +41,19 @@ def check_source(model: VAE, source: Source, what: str, *, labels: bool = True) 
             f"{_hint(source.shape, model.input_shape)}"
         )
     head = getattr(model.decoder, "head", None)
-    # Labels and ranges of stored examples are all looked at; rendered ones are as they are made.
-    for batch in evaluation_batches(source, batch_size=4096):
+    few = source.rendered or source.slow
+    if source.slow and labels and model.num_classes is not None:
+        y = None if source.num_classes is None else labels_of(source, what)
+        _check_labels(model, model.num_classes, y, what)
+    # Labels and ranges of stored examples are all looked at; rendered ones are as they are made,
+    # and those that take long to read are looked at again when the model takes them.
+    size = min(GLANCE if source.slow else MOST, max(1, VALUES // math.prod(source.shape)))
+    for batch in evaluation_batches(source, batch_size=size):
         if head is not None:
             head.check(batch.x)
         if labels and model.num_classes is not None:
             _check_labels(model, model.num_classes, batch.y, what)
-        if source.rendered:
+        if few:
             break
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -76,7 +76,7 @@ class Examples:
     source: Source
     binarization: Binarization
     batch_size: int
-    names: tuple[str, ...]
+    names: Sequence[str]
     """Which file or line each is; empty where nothing tells."""
 
     def __len__(self) -> int:
@@ -161,7 +161,8 @@ def find_examples(
     from vaezoo.data import Subset
     from vaezoo.shown import shown_split
 
-    model, data = saved.model, saved.data(asked.chosen, asked.data_root, asked.corrupt)
+    model = saved.model
+    data = saved.data(asked.chosen, asked.data_root, asked.corrupt, lazily=True)
     check_preprocessing(model, data)
     split, source = (asked.split, data.split(asked.split)) if asked.split else shown_split(data)
     if first is not None and first < len(source):
@@ -178,9 +179,9 @@ def find_examples(
     )
 
 
-def _names(source: Source) -> tuple[str, ...]:
-    from vaezoo.data import Subset, TensorSource
+def _names(source: Source) -> Sequence[str]:
+    from vaezoo.data import Subset
 
     if isinstance(source, Subset) and (names := _names(source.source)):
         return tuple(names[i] for i in source.indices.tolist())
-    return source.names if isinstance(source, TensorSource) else ()
+    return source.names

@@ -10,15 +10,14 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vaezoo.cli.array_outputs import write_arrays
 from vaezoo.cli.outputs import (
     ARRAYS,
     CSV,
     cells,
     check_output,
-    collected,
     is_folder,
     png_names,
-    write_arrays,
     write_csv,
 )
 from vaezoo.errors import DataError
@@ -60,8 +59,8 @@ def write_made(
     elif out.suffix.lower() == CSV:
         _write_table(out, model, batches, names)
     else:
-        arrays = collected({"x": as_in_files(model, x), "y": y} for x, y in batches)
-        write_arrays(out, arrays, names, classes if "y" in arrays else ())
+        arrays = ({"x": as_in_files(model, x), "y": y} for x, y in batches)
+        write_arrays(out, arrays, names, classes)
 
 
 def as_in_files(model: VAE, x: Tensor) -> Tensor:
