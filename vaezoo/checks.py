@@ -8,8 +8,8 @@ import warnings
 import torch
 
 from vaezoo.data import Data, Source, evaluation_batches, to_float
-from vaezoo.data.labels import labels_of
-from vaezoo.data.preprocessing import TablePreprocessing
+from vaezoo.data.labels import UNLABELLED, labels_of
+from vaezoo.data.preprocessing import ImagePreprocessing, TablePreprocessing
 from vaezoo.errors import DataError, DataWarning
 from vaezoo.heads.gaussian import OptimalSigma, PredictedSigma, SharedSigma
 from vaezoo.inference import evaluating, seeded
@@ -142,15 +142,28 @@ def _check_some_labels(data: Data) -> None:
         )
 
 
+def _how_to_label(model: VAE) -> str:
+    """How examples get the labels that a model takes, in the files that it was trained on."""
+    how = model.preprocessing
+    if isinstance(how, ImagePreprocessing) and how.classes:
+        names = ", ".join(how.classes[:10]) + (", ..." if len(how.classes) > 10 else "")
+        return f"give a folder whose sub-folders are named as the classes ({names})"
+    if isinstance(how, TablePreprocessing) and how.label:
+        return f"give their classes in a column {how.label!r}"
+    return (
+        f"pass (x, y) with int64 labels in 0..{(model.num_classes or 0) - 1}, or give a file with "
+        f"arrays x and y (.npz)"
+    )
+
+
 def _check_labels(model: VAE, num_classes: int, y: torch.Tensor | None, what: str) -> None:
     if y is None and model.semi_supervised:
         return
-    if y is None:
+    if y is None or (not model.semi_supervised and bool((y == UNLABELLED).all())):
         others = any(getattr(p, "num_classes", None) for p in (model.encoder, model.decoder))
         part = "the model" if others else f"the model's prior ({type(model.prior).__name__})"
         raise DataError(
-            f"{part} is conditioned on labels, but {what} have none: pass (x, y) with int64 "
-            f"labels in 0..{num_classes - 1}"
+            f"{part} is conditioned on labels, but {what} have none: {_how_to_label(model)}"
         )
     low, high = int(y.min()), int(y.max())
     if low < (-1 if model.semi_supervised else 0) or high >= num_classes:

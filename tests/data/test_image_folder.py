@@ -221,8 +221,8 @@ def test_links_are_followed_but_never_in_a_circle(tmp_path: Path) -> None:
 def test_a_folder_without_images_says_what_it_holds(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no images: images are files ending in .*\.jpg"):
         read(tmp_path)
-    (tmp_path / "a.heic").write_text("x")
-    with pytest.raises(DataError, match=r"holds 1 other files, such as a\.heic"):
+    (tmp_path / "a.psd").write_text("x")
+    with pytest.raises(DataError, match=r"holds 1 other files, such as a\.psd"):
         read(tmp_path)
 
 

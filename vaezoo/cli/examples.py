@@ -13,7 +13,7 @@ import tyro
 from vaezoo.cli.arguments import CorruptFlag, DataPath, ModelPath, Unset
 from vaezoo.cli.usage import UsageError
 from vaezoo.errors import did_you_mean
-from vaezoo.registry.paths import chosen_dataset, is_image
+from vaezoo.registry.paths import check_readable
 from vaezoo.words import counted
 
 if TYPE_CHECKING:
@@ -116,8 +116,7 @@ def check_asked(asked: Through) -> None:
         raise UsageError(
             f"the data are named twice, {asked.examples!r} and --data {asked.data}: name them once"
         )
-    if asked.chosen and not is_image(asked.chosen):
-        chosen_dataset(asked.chosen)
+    check_readable(asked.chosen)
     check_batch_size(asked)
 
 

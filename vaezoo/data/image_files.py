@@ -27,7 +27,9 @@ T = TypeVar("T")
 THREADS = min(16, os.cpu_count() or 1)  # Pillow decodes outside of Python's lock
 QUEUED = 1024  # files
 MEMORY = 4.0  # GiB
-SMALLER = "choose a smaller image_size (--image-size), or allow more GiB with memory (--data.memory)"
+SMALLER = (
+    "choose a smaller image_size (--image-size), or allow more GiB with memory (--data.memory)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
