@@ -17,7 +17,7 @@ from vaezoo.model import VAE
 
 GLANCE, MOST = 16, 4096
 """Examples that are looked at together: of those that are slow to read, and of others."""
-VALUES = 2**24
+VALUES = 2**20
 """Numbers that are looked at together, at most, roughly."""
 FAR = 1e3
 """Standardized values are nowhere near this."""

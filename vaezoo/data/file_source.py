@@ -30,7 +30,7 @@ from vaezoo.data.source import (
 
 Read = Callable[[int, int], Tensor]
 """``(start, stop)`` to the examples start..stop-1: (n, *shape)."""
-VALUES = 2**22
+VALUES = 2**18
 """So many numbers are looked at together, roughly."""
 
 
