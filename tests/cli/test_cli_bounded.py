@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 FEW, MANY = 210, 1210
-"""Images, of 12 KiB each, as floats 48 KiB; of rows, of half a KiB as float64, 16 times as many."""
+"""Images, of 12 KiB each, as floats 48 KiB; and 16 times as many rows, of half a KiB each."""
 ALLOWED = 6.0
 """MiB: half of what the further images take as bytes."""
 SCRIPT = """

@@ -152,7 +152,7 @@ def _write_safetensors(
 
 def _check_names(path: Path, names: Sequence[str]) -> None:
     """Raise DataError for more than a safetensors file's header can hold: before the work."""
-    size = sum(len(json.dumps(name)) + 4 for name in names)  # its quotes are escaped once more
+    size = sum(len(json.dumps(json.dumps(name))) for name in names)  # JSON within JSON
     if size > LONGEST_HEADER * 0.99:
         raise DataError(
             f"{path}: the names of {counted(len(names), 'example')} take {in_bytes(size)}, more "
