@@ -214,3 +214,9 @@ def test_a_row_that_is_not_finite_is_named(call: Any, value: float) -> None:
 def test_numbers_that_make_no_sense(call: Any) -> None:
     with pytest.raises(vaezoo.DataError):
         call(make())
+
+
+def test_an_objective_cannot_be_assigned_since_nothing_would_follow_it() -> None:
+    model = vaezoo.create("vae", input_shape=(4,), latent_dim=2)
+    with pytest.raises(AttributeError, match=r"vaezoo.VAE\(.*objective=...\)"):
+        model.objective = vaezoo.ELBO(4.0)

@@ -6,7 +6,7 @@ B batch, K importance samples. All likelihoods are in nats, summed over event di
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -121,6 +121,15 @@ class VAE(nn.Module):
             self.decoder.after_step(observed)
 
     # What the model is.
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A module's __setattr__ would register it beside the property, which goes on as before.
+        if name == "objective":
+            raise AttributeError(
+                "a model's objective is given when it is made: "
+                "vaezoo.VAE(model.encoder, model.decoder, model.prior, objective=...)"
+            )
+        super().__setattr__(name, value)
 
     @property
     def objective(self) -> Objective:

@@ -96,8 +96,18 @@ class Objective(nn.Module, ABC):
         """
 
     def weights(self, step: Tensor) -> dict[str, Tensor]:
-        """All weights at a step, a 0-d integer tensor."""
-        return {name: schedule(step) for name, schedule in self.schedules.items()}
+        """All weights at a step, a 0-d integer tensor.
+
+        Raises TypeError for a schedule that makes anything but a 0-d tensor of it.
+        """
+        weights = {name: schedule(step) for name, schedule in self.schedules.items()}
+        for name, weight in weights.items():
+            if not isinstance(weight, Tensor) or weight.ndim:
+                raise TypeError(
+                    f"the schedule of {name!r} must return a 0-d tensor made from the step, as "
+                    f"torch.exp(-step / 1000), but returned {weight!r}"
+                )
+        return weights
 
     def loss(self, model: VAE, batch: Batch, weights: Weights) -> Terms:
         """The default phase's loss: score a fresh trace of the batch.

@@ -59,20 +59,22 @@ def evaluate(argv: Sequence[str]) -> None:
     check_readable(asked.data)
     check_seed(asked.seed)
     metrics = metric_flags.with_samples(metric_flags.chosen(asked, names), asked.samples)
+    from vaezoo.cli.reading import shown_reading
     from vaezoo.cli.saved import open_saved
     from vaezoo.evaluation import evaluate as measured
     from vaezoo.shown import shown_split
 
     saved = open_saved(asked.path, asked.device, "eval")
     data = saved.data(asked.data, asked.data_root, asked.corrupt)
-    figures = measured(
-        saved.model,
-        data,
-        metrics=metrics or None,
-        split=asked.split or (shown_split(data)[0] if len(data.splits()) > 1 else None),
-        binarization=saved.binarization(asked.binarization),
-        seed=asked.seed,
-    )
+    with shown_reading():
+        figures = measured(
+            saved.model,
+            data,
+            metrics=metrics or None,
+            split=asked.split or (shown_split(data)[0] if len(data.splits()) > 1 else None),
+            binarization=saved.binarization(asked.binarization),
+            seed=asked.seed,
+        )
     if asked.json:
         line(json.dumps(finite(figures), indent=2, allow_nan=False))
     else:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.distributions import Normal
 
+from vaezoo.heads.gaussian import normal
 from vaezoo.inference import seeded
 from vaezoo.model import VAE
 from vaezoo.objectives import ELBO, Objective
 from vaezoo.testing.checks_loss import log_px
 from vaezoo.testing.report import brief, expect, expect_mean
-from vaezoo.testing.subject import CPU, Subject, draws, weights_of
+from vaezoo.testing.subject import CPU, Subject, base_of, traces, weights_of
+from vaezoo.trace import Site, Trace
 
 DRAWS = 2000
 FAR = 200.0  # nats of KL: beyond free bits and capacities
@@ -26,9 +29,9 @@ def kl(subject: Subject) -> None:
     model, batch = subject.model(noise=0.05), subject.batch()
     if model.bound != "exact":
         return
-    traces = [*draws(model, batch, DRAWS)]
-    for i, first in enumerate(traces[0].sites):
-        sites = [trace.sites[i] for trace in traces]
+    drawn = [*traces(model, batch, DRAWS)]
+    for i, first in enumerate(drawn[0].sites):
+        sites = [trace.sites[i] for trace in drawn]
         kls = torch.cat([site.kl for site in sites]).double()
         estimates = torch.cat([(site.log_q - site.log_p) for site in sites]).double()
         look = f"the KL of site {first.name!r} ({first.kl_kind}): its q, p, log_q and log_p"
@@ -44,8 +47,8 @@ def kl(subject: Subject) -> None:
 
 
 def regularizer(subject: Subject) -> None:
-    """Of an exact bound, what the loss adds to -log p(x|z) has a gradient, and following it takes
-    q(z|x) nearer to the prior.
+    """Of an exact bound, what the loss adds to -log p(x|z) has a gradient, following it takes
+    q(z|x) nearer to the prior, and it is another where every latent stands twice.
 
     Looked at where the KL is large, beyond free bits and capacities; the sign is that of ELBOs.
     """
@@ -80,6 +83,49 @@ def regularizer(subject: Subject) -> None:
         found=f"one that rises (cosine of the two gradients {cosine:.3f}): wrong sign of the KL?",
         look=look,
     )
+    _sums_over_latents(objective, model, subject, look)
+
+
+def _sums_over_latents(objective: Objective, model: VAE, subject: Subject, look: str) -> None:
+    """Twice as many latents, alike two by two, double the KL; a mean over latents stays."""
+    batch, weights = subject.batch(), weights_of(objective)
+    with seeded(0, CPU), torch.no_grad():
+        trace = model(batch.x, batch.y, objective.samples)
+    doubled = [_twice(site) for site in trace.sites]
+    if type(trace) is not Trace or any(site is None for site in doubled):
+        return
+    values = []
+    for sites in (trace.sites, (*filter(None, doubled),)):
+        each = Trace(trace.x, trace.px, sites, penalties=trace.penalties, bound=trace.bound)
+        each.log_px = torch.zeros_like(trace.log_px)
+        try:
+            values.append(objective.score(each, weights).loss.mean().item())
+        except Exception:  # a critic, say, which takes so many latents and no more
+            return
+    once, twice = values
+    expect(
+        abs(twice - once) > 1e-4 * abs(once),
+        expected="a loss that sums over the latents: another one where each of them stands twice",
+        found=f"{once:.6g}, and {twice:.6g} with all latents twice: is there a mean over latents?",
+        look=look,
+    )
+
+
+def _twice(site: Site) -> Site | None:
+    """The site with each latent twice, where both q and p are factorised normals."""
+    q, p, ndims = base_of(site.q), base_of(site.p), len(site.q.event_shape)
+    if not (isinstance(q, Normal) and isinstance(p, Normal) and ndims):
+        return None
+    return Site(
+        normal(_doubled(q.loc), _doubled(q.scale), ndims),
+        normal(_doubled(p.loc), _doubled(p.scale), ndims),
+        _doubled(site.z),
+        name=site.name,
+    )
+
+
+def _doubled(values: Tensor) -> Tensor:
+    return torch.cat([values, values], -1)
 
 
 def far(subject: Subject) -> VAE:
@@ -87,7 +133,7 @@ def far(subject: Subject) -> VAE:
     best = subject.model()
     for noise in NOISES:
         model = subject.model(noise=noise)
-        trace = next(draws(model, subject.batch(), 16))
+        trace = next(traces(model, subject.batch(), 16))
         estimate = (trace.log_px - trace.log_w).mean() if trace.sites else torch.zeros(())
         if not (estimate.isfinite() and log_px(trace).isfinite().all()):
             break
