@@ -118,7 +118,7 @@ def _write_npz(
                 column.copy_as_npy(member)
         for key, some in words.items():
             with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.array([*some]), allow_pickle=False)
+                np.save(member, np.array([*some]), allow_pickle=False)
 
 
 def _write_safetensors(

@@ -81,6 +81,7 @@ class Relabelled(Source):
         self.device = source.device
         self.unit_range = source.unit_range
         self.rendered = source.rendered
+        self.slow = source.slow
         self.factor_names = source.factor_names
         self.factor_sizes = source.factor_sizes
 
