@@ -18,7 +18,7 @@ from torch import Tensor
 from vaezoo.data.csv_file import Layout, each_row
 from vaezoo.data.file_source import Spool, mapped_rows
 
-NUMBERS = 2**17
+NUMBERS = 2**14
 """So many are read together, roughly: as objects of Python's they are large."""
 
 
