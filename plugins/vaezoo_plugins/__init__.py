@@ -89,3 +89,32 @@ def vaezoo_specs() -> Iterator[vaezoo.VariantSpec]:
         summary="A deterministic autoencoder whose codes an MMD brings to the prior; no bound",
         paper="Tolstikhin et al. 2018, Wasserstein Auto-Encoders, arXiv:1711.01558",
     )
+    yield vaezoo.VariantSpec(
+        name="iwae",
+        target="vaezoo_plugins.iwae:iwae",
+        summary="Maximises the importance-weighted bound, tighter than the ELBO",
+        paper="Burda, Grosse & Salakhutdinov 2016, Importance Weighted Autoencoders, "
+        "arXiv:1509.00519",
+    )
+    tighter = (
+        "Rainforth et al. 2018, Tighter Variational Bounds are Not Necessarily Better, "
+        "arXiv:1802.04537"
+    )
+    yield vaezoo.VariantSpec(
+        name="miwae",
+        target="vaezoo_plugins.miwae:miwae",
+        summary="Averages importance-weighted bounds, for an encoder's gradient with less noise",
+        paper=tighter,
+    )
+    yield vaezoo.VariantSpec(
+        name="ciwae",
+        target="vaezoo_plugins.ciwae:ciwae",
+        summary="Maximises a mixture of the ELBO and the importance-weighted bound",
+        paper=tighter,
+    )
+    yield vaezoo.VariantSpec(
+        name="piwae",
+        target="vaezoo_plugins.piwae:piwae",
+        summary="Importance weighting for the decoder, less of it for the encoder",
+        paper=tighter,
+    )
