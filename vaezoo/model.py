@@ -89,9 +89,11 @@ class VAE(nn.Module):
         """
         return self.decoder(self.sample_prior(n, y), y)  # type: ignore[no-any-return]
 
-    def sample_prior(self, n: int, y: Tensor | None = None) -> Tensor:
-        """``n`` draws of z from p(z|y), y (n,): (n, *latent_shape)."""
-        p = self.prior(y)
+    def sample_prior(
+        self, n: int, y: Tensor | None = None, prior: nn.Module | None = None
+    ) -> Tensor:
+        """``n`` draws of z from p(z|y), y (n,): (n, *latent_shape). prior: of another group."""
+        p = (self.prior if prior is None else prior)(y)
         return p.sample((n,) if p.batch_shape == () else ())  # type: ignore[no-any-return]
 
     def prepare(self, batch: Batch, num_examples: int) -> None:
