@@ -6,6 +6,8 @@ and resumed, the snippets and commands are run, and what the tables say is looke
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import re
 import shlex
 import subprocess
@@ -19,6 +21,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.distributions import StudentT
 
 import vaezoo
 from vaezoo.cli import main
@@ -371,3 +374,52 @@ def test_the_package_builds_with_its_entry_point(project: Path) -> None:
 def test_an_example_passes_the_whole_kit(mine: Path, name: str) -> None:
     rest = [check for check in CHECKS if check not in ESSENTIAL]
     assert check_variant(name, only=rest, **EXAMPLES[name]).passed == rest
+
+
+# What the pages say beside their code.
+
+
+def test_a_phase_has_the_arguments_and_defaults_of_the_table() -> None:
+    table = GUIDE.split("`Phase(name, loss, parameters)`")[1].split("- Phases run")[0]
+    said = dict(re.findall(r"\| `(\w+)` \| `?([\w.]+)`? \|", table))
+    fields = {f.name: str(f.default) for f in dataclasses.fields(vaezoo.Phase)}
+    assert said == {name: fields[name] for name in ("every", "rate", "compile")}
+    assert set(fields) == {*said, "name", "loss", "parameters"}
+
+
+def test_parts_of_a_model_can_take_turns() -> None:
+    class Turns(vaezoo.ELBO):
+        def phases(self, model: vaezoo.VAE) -> tuple[vaezoo.Phase, ...]:
+            others = [*model.decoder.parameters(), *model.prior.parameters()]
+            return (
+                vaezoo.Phase("encoder", self.loss, model.encoder.parameters()),
+                vaezoo.Phase("others", self.loss, others, every=2),
+            )
+
+    sound = created("vae", {})
+    model = vaezoo.VAE(sound.encoder, sound.decoder, sound.prior, objective=Turns())
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    trained(model, 1, validation=0)
+    assert all(not torch.equal(before[name], p) for name, p in model.named_parameters())
+
+
+def test_a_schedule_is_any_function_of_the_step_and_is_tested_as_the_page_says() -> None:
+    objective = vaezoo.ELBO(lambda step: torch.exp(-step / 1000))
+    assert objective.weights(torch.tensor(500))["beta"].item() == pytest.approx(math.exp(-0.5))
+
+
+def test_the_student_t_of_the_page_asks_no_device_for_values() -> None:
+    (code,) = (code for code in blocks("python") if "class Heavy" in code)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    arguments = torch.tensor([3.0, 5.0]), torch.zeros(2), torch.ones(2)
+    with pytest.raises(RuntimeError, match="item"):
+        StudentT(*(a.to("meta") for a in arguments), validate_args=False)
+    names["Heavy"](*(a.to("meta") for a in arguments)).rsample((4,))
+    ours, theirs = names["Heavy"](*arguments), StudentT(*arguments)
+    x = torch.randn(7, 2)
+    assert torch.equal(ours.log_prob(x), theirs.log_prob(x))
+    torch.manual_seed(0)
+    drawn = ours.rsample((5,))
+    torch.manual_seed(0)
+    assert torch.equal(drawn, theirs.rsample((5,)))

@@ -162,3 +162,22 @@ def test_what_is_no_bound_is_refused() -> None:
 def test_wrong_data_get_the_same_errors_as_in_training() -> None:
     with pytest.raises(vaezoo.DataError, match="the model takes"):
         vaezoo.evaluate(make(), torch.rand(3, 1, 5, 6))
+
+
+def test_what_several_metrics_need_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = vaezoo.create("vae", input_shape=(4,), latent_dim=2, likelihood="bernoulli")
+    x, calls = torch.rand(30, 4).round(), []
+    alone = vaezoo.evaluate(model, x, ["bits-per-dim"])
+    forward = type(model).forward
+
+    def counted(self: vaezoo.VAE, x: torch.Tensor, *args: object) -> vaezoo.Trace:
+        calls.append(len(x))
+        return forward(self, x, *args)
+
+    monkeypatch.setattr(type(model), "forward", counted)
+    both = vaezoo.evaluate(model, x, ["elbo", "bits-per-dim"])
+    assert calls == [30]
+    nats = 4 * math.log(2)
+    assert both["bits_per_dim"] == alone["bits_per_dim"] == pytest.approx(-both["elbo"] / nats)
+    error = both["bits_per_dim_standard_error"]
+    assert error == pytest.approx(both["elbo_standard_error"] / nats)

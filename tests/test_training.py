@@ -441,3 +441,14 @@ def test_seeding_a_cpu_model_touches_no_gpu(monkeypatch: pytest.MonkeyPatch) -> 
 def test_more_options_that_make_no_sense(options: dict[str, Any], message: str) -> None:
     with pytest.raises(vaezoo.OptionError, match=message):
         vaezoo.fit(small(), images(), steps=2, **QUICK, **options)
+
+
+def test_measuring_and_drawing_tell_how_far_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vaezoo.data.progress.PATIENCE", 0.0)
+    quick = {**QUICK, "progress": True}
+    vaezoo.fit(small(), images(), steps=1, validation=8, out=tmp_path / "run", **quick)
+    told = capsys.readouterr().err
+    assert "measuring: 8 of 8" in told
+    assert "drawing: 8 of 8" in told

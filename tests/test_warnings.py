@@ -17,7 +17,13 @@ from training_helpers import QUICK, SHAPE, images, small
 import vaezoo
 from vaezoo.data import TensorSource, as_data
 from vaezoo.training import diagnosis
-from vaezoo.training.diagnosis import diagnose, latent_use, lost_validations, skipped_steps
+from vaezoo.training.diagnosis import (
+    diagnose,
+    latent_use,
+    lost_validations,
+    never_updated,
+    skipped_steps,
+)
 
 ENOUGH = [{"split": "train", "step": 600, "skipped": 0.0}]
 D = 3
@@ -232,3 +238,48 @@ def test_a_run_that_learns_is_not_warned_of(tmp_path: Path, short: dict[str, Any
         history = vaezoo.fit(model, images(80), out=tmp_path, **short)
     assert history.warnings == []
     assert "warnings" not in json.loads((tmp_path / "figures.json").read_text())
+
+
+class Hopeless(vaezoo.ELBO):
+    """A loss whose gradient is never finite: that of sqrt at 0."""
+
+    def score(self, trace: vaezoo.Trace, weights: Any) -> vaezoo.Terms:
+        terms = super().score(trace, weights)
+        terms.loss = terms.loss + (terms.loss - terms.loss.detach()).sqrt()
+        return terms
+
+
+@pytest.mark.parametrize("steps", [3, 200])
+def test_training_in_which_no_step_can_be_taken_stops(steps: int, tmp_path: Path) -> None:
+    sound = small()
+    model = vaezoo.VAE(sound.encoder, sound.decoder, sound.prior, objective=Hopeless())
+    done = {"steps": steps, "log_every": 60, "out": tmp_path / "run", **QUICK}
+    said = f"all {min(60, steps)} steps so far had gradients that are not finite"
+    with pytest.raises(vaezoo.TrainingError, match=rf"{said}.*the rest of the loss"):
+        vaezoo.fit(model, images(), **done)
+    assert not (tmp_path / "run" / "figures.json").exists()
+
+
+class Broken(vaezoo.VAE):
+    """One whose likelihood is not finite."""
+
+    def forward(self, x: Tensor, y: Tensor | None = None, samples: int = 1) -> vaezoo.Trace:
+        trace = super().forward(x, y, samples)
+        trace.log_px = trace.log_px * float("nan")
+        return trace
+
+
+def test_training_in_which_no_step_can_be_taken_names_what_is_not_finite() -> None:
+    sound = small()
+    model = Broken(sound.encoder, sound.decoder, sound.prior)
+    with pytest.raises(vaezoo.TrainingError, match=r"of a batch, log p\(x\|z\) is not finite"):
+        vaezoo.fit(model, images(), steps=2, **QUICK)
+
+
+def test_a_phase_that_was_never_updated_is_found() -> None:
+    nan = float("nan")
+    records = [{"gradient_norm/elbo": nan, "gradient_norm/critic": nan}]
+    assert never_updated(records) == ["elbo", "critic"]
+    records += [{"gradient_norm/elbo": 3.0, "gradient_norm/critic": None}]
+    assert never_updated(records) == ["critic"]
+    assert never_updated([{"gradient_norm": 1.0}, {"gradient_norm": nan}]) == []

@@ -38,6 +38,10 @@ class RunError(VaezooError):
     """A run's folder cannot be used as asked."""
 
 
+class TrainingError(VaezooError):
+    """Training does not come off; the message says what is not finite, and what to try."""
+
+
 class NoBoundError(VaezooError, TypeError):
     """A likelihood figure was asked of a model whose objective is no likelihood bound."""
 

@@ -6,7 +6,7 @@ B batch, K importance samples. All likelihoods are in nats, summed over event di
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch.distributions import Distribution
 from vaezoo import importance
 from vaezoo.batch import Batch
 from vaezoo.errors import DataError, LatentsError, NoBoundError, OptionError, did_you_mean
+from vaezoo.heads.data_checks import check_finite
 from vaezoo.inference import CHUNK, chunks, inference, seeded
 from vaezoo.interpolation import PATHS, Mode
 from vaezoo.objectives import ELBO, Objective
@@ -121,6 +122,15 @@ class VAE(nn.Module):
 
     # What the model is.
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A module's __setattr__ would register it beside the property, which goes on as before.
+        if name == "objective":
+            raise AttributeError(
+                "a model's objective is given when it is made: "
+                "vaezoo.VAE(model.encoder, model.decoder, model.prior, objective=...)"
+            )
+        super().__setattr__(name, value)
+
     @property
     def objective(self) -> Objective:
         """What training minimises. Not part of the exported weights."""
@@ -174,6 +184,7 @@ class VAE(nn.Module):
                 f"{', '.join(map(str, self.latent_shape))})"
             )
         z = z.to(self.device, self.dtype)
+        check_finite(z.reshape(-1, *self.latent_shape), "code")
         return self.decoder(z, self._labels(y, z.shape[-1 - event]))  # type: ignore[no-any-return]
 
     @inference
@@ -428,6 +439,7 @@ class VAE(nn.Module):
             )
         x = x.to(self.device)
         x = x.to(self.dtype) / 255 if x.dtype == torch.uint8 else x.to(self.dtype)
+        check_finite(x, "example")
         if (head := getattr(self.decoder, "head", None)) is not None:
             head.check(x)
         return x, self._labels(y, len(x), unlabelled=self.semi_supervised)

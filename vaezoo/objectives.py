@@ -80,6 +80,9 @@ class Objective(nn.Module, ABC):
 
     per_example: bool = True
     """Whether each example's loss is its own; False if a term couples the batch."""
+    maximises: str = "elbo"
+    """Of ``Terms.logs``, the bound on log p(x) that training raises: validation reports it beside
+    the ELBO, and the best weights are those with most of it."""
 
     def __init__(self, *, samples: int = 1, **weights: float | Schedule) -> None:
         super().__init__()
@@ -96,8 +99,18 @@ class Objective(nn.Module, ABC):
         """
 
     def weights(self, step: Tensor) -> dict[str, Tensor]:
-        """All weights at a step, a 0-d integer tensor."""
-        return {name: schedule(step) for name, schedule in self.schedules.items()}
+        """All weights at a step, a 0-d integer tensor.
+
+        Raises TypeError for a schedule that makes anything but a 0-d tensor of it.
+        """
+        weights = {name: schedule(step) for name, schedule in self.schedules.items()}
+        for name, weight in weights.items():
+            if not isinstance(weight, Tensor) or weight.ndim:
+                raise TypeError(
+                    f"the schedule of {name!r} must return a 0-d tensor made from the step, as "
+                    f"torch.exp(-step / 1000), but returned {weight!r}"
+                )
+        return weights
 
     def loss(self, model: VAE, batch: Batch, weights: Weights) -> Terms:
         """The default phase's loss: score a fresh trace of the batch.

@@ -15,6 +15,7 @@ from vaezoo.batch import Batch
 from vaezoo.data import Binarization, Data, Source, to_float
 from vaezoo.data.binarize import binarize
 from vaezoo.data.preprocessing import TablePreprocessing
+from vaezoo.data.progress import told
 from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
 from vaezoo.words import counted
@@ -92,7 +93,7 @@ class Shown:
 
     def batches(self) -> Iterator[Batch]:
         """The examples of ``index``, on the model's device."""
-        for piece in self._pieces():
+        for piece in told(self._pieces(), len(self.index), "drawing", size=len):
             x, y = self.examples(piece)
             x = x.to(self.model.device, self.model.dtype)
             yield Batch(x, None if y is None else y.to(self.model.device))

@@ -107,17 +107,23 @@ class Description:
     version: str
 
 
-def describe(name: str) -> Description:
+def kinds(name: str) -> list[str]:
+    """What the name is that of: "variant", "network", ...; mostly one, and empty if unknown."""
+    return [of.kind for of in SPECS for spec, _ in lookup.specs(of) if spec.name == name]
+
+
+def describe(name: str, kind: str | None = None) -> Description:
     """Summary, paper, options with defaults and meaning, plugin and version.
 
-    ``name`` is a variant's or a component's. One that needs a package which is not installed
-    is described without its options. Raises UnknownVariantError.
+    ``name`` is a variant's or a component's; kind: which, where several kinds share the name
+    (default: the first of variant, network, prior, likelihood, dataset, metric). One that needs a
+    package which is not installed is described without its options. Raises UnknownVariantError.
     """
     found = [
         (spec, plugin)
-        for kind in SPECS
-        for spec, plugin in lookup.specs(kind)
-        if spec.name == name
+        for of in SPECS
+        for spec, plugin in lookup.specs(of)
+        if spec.name == name and kind in (None, of.kind)
     ]
     if not found:
         known = {spec.name for kind in SPECS for spec, _ in lookup.specs(kind)}

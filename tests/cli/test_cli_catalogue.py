@@ -7,6 +7,7 @@ import json
 import pytest
 from cli_helpers import install
 
+from vaezoo import zoo
 from vaezoo.registry import list_variants, lookup
 
 
@@ -101,3 +102,28 @@ def test_plugins_tells_what_is_disabled(vaezoo, monkeypatch):
     text = vaezoo("plugins").out
     assert "disabled" in text
     assert "To use it, take it out of $VAEZOO_DISABLE_PLUGINS." in text
+
+
+TWO_KINDS = """
+import vaezoo
+
+@vaezoo.hookimpl
+def vaezoo_specs():
+    for spec in (vaezoo.PriorSpec, vaezoo.NetworkSpec):
+        yield spec(name="mine/flow", target=f"two_kinds:{spec.kind}", summary=f"A {spec.kind}")
+
+def prior(options: vaezoo.options.NoOptions, parts): ...
+
+def network(options: vaezoo.options.NoOptions, *, input_shape, output_shape): ...
+"""
+
+
+def test_describe_tells_of_all_kinds_with_one_name(vaezoo, tmp_path, monkeypatch):
+    install(tmp_path, "two-kinds", "two_kinds", {"two_kinds": TWO_KINDS})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    lookup.refresh()
+    text = vaezoo("describe", "mine/flow").out
+    assert "mine/flow: A network" in text
+    assert "mine/flow: A prior" in text
+    assert zoo.describe("mine/flow").kind == "network"
+    assert zoo.describe("mine/flow", "prior").kind == "prior"

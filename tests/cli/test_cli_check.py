@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 from cli_helpers import install
@@ -16,8 +17,16 @@ from vaezoo.options import NoOptions
 
 @vaezoo.hookimpl
 def vaezoo_specs():
-    for name in ("backwards", "absent"):
+    for name in ("backwards", "absent", "chatty"):
         yield vaezoo.VariantSpec(name=f"broken/{name}", target=f"broken_vae:{name}", summary="B")
+
+class Chatty(vaezoo.VAE):
+    def forward(self, x, y=None, samples=1):
+        print("shape", tuple(x.shape))
+        return super().forward(x, y, samples)
+
+def chatty(options: NoOptions, parts):
+    return Chatty(parts.encoder(), parts.decoder(), parts.prior())
 
 def absent(options: NoOptions, parts):
     return parts.nothing
@@ -65,6 +74,14 @@ def test_a_failure_says_what_was_expected_what_was_found_and_where_to_look(vaezo
     )
 
 
+def test_what_a_variant_prints_does_not_flood_the_report(vaezoo, broken):
+    result = vaezoo("check", "broken/chatty", "--only", "trace", "samples")
+    *lines, said, verdict = result.out.splitlines()
+    assert lines == ["ok    trace", "ok    samples"]
+    assert re.fullmatch(r" +\(the variant printed \d lines, the first: shape \(3, .*\)\)", said)
+    assert verdict == "broken/chatty: all 2 checks passed"
+
+
 def test_each_line_is_there_as_soon_as_its_check_is_done(vaezoo, monkeypatch, capsys):
     seen = []
 
@@ -82,7 +99,7 @@ def test_nothing_follows_a_model_that_cannot_be_made(vaezoo, broken):
     result = vaezoo("check", "broken/absent")
     first, second, *_ = result.out.splitlines()
     assert first == "FAIL  create"
-    assert second.strip() == "(the others need what it makes)"
+    assert second.strip() == "(the others rest on it)"
     assert "has no attribute 'nothing'" in result.out
     assert "fails 1 check, create; 0 passed" in result.err
 

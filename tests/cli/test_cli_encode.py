@@ -287,7 +287,7 @@ def test_what_is_there_is_replaced_only_if_told_so(vaezoo, own):
 
 
 def test_what_takes_long_tells_how_far_it_is(vaezoo, own, monkeypatch):
-    monkeypatch.setattr("vaezoo.cli.reading.PATIENCE", 0.0)
+    monkeypatch.setattr("vaezoo.data.progress.PATIENCE", 0.0)
     line = ["encode", own / "models/rows", own / "table.csv", "--batch-size", 20]
     told = vaezoo(*line, "--out", "z.csv").err.splitlines()
     assert told == [f"vaezoo: encoding: {n} of 41" for n in (20, 40, 41)]

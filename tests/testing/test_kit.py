@@ -150,3 +150,112 @@ def test_a_variant_that_lacks_a_package_is_skipped(install_plugin: Callable[...,
     mark: Any = vaezoo.testing.parametrize_checks("planted/*")
     reasons = {m.kwargs["reason"] for p in mark.args[1] for m in p.marks}
     assert reasons == {"needs no-such-package"}
+
+
+def test_checks_that_rest_on_one_that_failed_are_not_run(plant: Plant) -> None:
+    name = plant(
+        """
+        class Swapped(VAE):
+            def forward(self, x, y=None, samples=1):
+                trace = super().forward(x, y, samples)
+                site = trace.sites[0]
+                return Trace(x, trace.px, (Site(site.q, site.p, site.z.transpose(0, 1)),))
+
+        def recipe(options: Options, parts):
+            return made(parts, Swapped)
+        """
+    )
+    with pytest.raises(ConformanceError, match="the axes K and B are swapped") as caught:
+        check_variant(name)
+    assert [failure.check for failure in caught.value.failures] == ["trace"]
+
+    mark: Any = vaezoo.testing.parametrize_checks("planted/*")
+    tests = {p.id.removeprefix(f"{name}-"): p.values[0] for p in mark.args[1]}
+    with pytest.raises(ConformanceError):
+        tests["trace"]()
+    with pytest.raises(pytest.skip.Exception, match="rests on the check 'trace'"):
+        tests["loss"]()
+
+
+def test_one_exception_in_several_checks_is_told_once(plant: Plant) -> None:
+    name = plant(
+        """
+        class Mute(VAE):
+            def generate(self, n, y=None):
+                raise RuntimeError("no samples today")
+
+        def recipe(options: Options, parts):
+            return made(parts, Mute)
+        """
+    )
+    with pytest.raises(ConformanceError, match="'planted/vae' fails 4 checks") as caught:
+        check_variant(name, only=["draws", "methods", "samples", "saving", "embedding"])
+    assert str(caught.value).count("no samples today") == 2  # what is found, and the line
+    assert "also in   methods, samples, saving" in str(caught.value)
+
+
+def test_a_schedule_that_makes_no_tensor_is_told(plant: Plant) -> None:
+    name = plant(
+        """
+        def recipe(options: Options, parts):
+            return made(parts, objective=ELBO(lambda step: 0.5))
+        """
+    )
+    said = "the schedule of 'beta' must return a 0-d tensor made from the step"
+    with pytest.raises(ConformanceError, match=said):
+        check_variant(name, only=["gradients"])
+    model = vaezoo.create(name, input_shape=(4,), latent_dim=2)
+    with pytest.raises(TypeError, match=said):
+        vaezoo.fit(model, torch.rand(40, 4), steps=1, progress=False)
+
+
+PART = """
+import vaezoo
+
+@vaezoo.hookimpl
+def vaezoo_specs():
+    yield vaezoo.PriorSpec(name="planted/prior", target="planted_prior.prior:recipe", summary="P")
+"""
+
+CHECKING = """
+import torch
+from torch.distributions import Independent, Laplace
+
+import vaezoo
+from vaezoo.options import NoOptions
+
+class Prior(vaezoo.Prior):
+    def __init__(self, event_shape):
+        super().__init__()
+        self.event_shape = event_shape
+        self.register_buffer("scale", torch.ones(event_shape))
+
+    def forward(self, y=None):
+        return Independent(Laplace(torch.zeros_like(self.scale), self.scale), 1)
+
+def recipe(options: NoOptions, parts):
+    return Prior(parts.latent_shape)
+"""
+
+
+def test_a_fault_of_a_part_names_the_part(install_plugin: Callable[..., Any]) -> None:
+    code = {"planted_prior/__init__.py": PART, "planted_prior/prior.py": CHECKING}
+    install_plugin(distribution="vaezoo-part", entry_point="part", code=code)
+    with pytest.raises(ConformanceError) as caught:
+        check_variant("vae", only=["devices"], prior="planted/prior")
+    (failure,) = caught.value.failures
+    assert "a distribution that checks its arguments: pass validate_args=False" in failure.look
+    assert "return Independent(Laplace(" in failure.look
+    assert "recipe planted_prior.prior:recipe in" in failure.look
+
+
+def test_the_plugin_of_a_part_is_imported_by_the_check_import(
+    install_plugin: Callable[..., Any],
+) -> None:
+    code = {
+        "planted_prior/__init__.py": "import torch\n" + PART,
+        "planted_prior/prior.py": CHECKING,
+    }
+    install_plugin(distribution="vaezoo-part", entry_point="part", code=code)
+    with pytest.raises(ConformanceError, match="planted_prior imports torch"):
+        check_variant("vae", only=["import"], prior="planted/prior")

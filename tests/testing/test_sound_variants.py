@@ -18,7 +18,7 @@ SOUND = {
 
         class IWAE(Objective):
             def score(self, trace, weights):
-                bound = trace.log_w.logsumexp(0) - math.log(self.samples)
+                bound = trace.log_w.logsumexp(0) - math.log(len(trace.log_w))
                 return Terms(-bound, {"bound": bound})
 
         def recipe(options: Options, parts):

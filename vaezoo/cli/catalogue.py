@@ -44,10 +44,20 @@ def describe(argv: Sequence[str]) -> None:
     parser = PlainParser("describe", "Describe a variant or a component, with its options.")
     parser.add_argument("name", help="of a variant, network, prior, likelihood, dataset, metric")
     name = parser.parse(argv).name
+    from vaezoo.zoo import kinds
+
+    found = kinds(name)
+    _describe(name, found[0] if found else None)
+    for kind in found[1:]:  # a network and a prior of one name, say
+        line()
+        _describe(name, kind)
+
+
+def _describe(name: str, kind: str | None) -> None:
     from vaezoo.cli.model_flags import FROM_DATA
     from vaezoo.zoo import describe as described
 
-    found = described(name)
+    found = described(name, kind)
     line(f"{found.name}: {found.summary}")
     line()
     facts = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from vaezoo.cli.usage import UsageError, given, groups
 from vaezoo.errors import VaezooError
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import VariantSpec
+from vaezoo.words import counted
 
 COMMAND = "check"
 ABOUT = (
@@ -58,18 +61,28 @@ def check(argv: Sequence[str]) -> None:
 
 def _run(name: str, only: Sequence[str] | None, options: dict[str, object]) -> None:
     from vaezoo.testing import ConformanceError, Failure
+    from vaezoo.testing.catalogue import FOUNDATIONS
     from vaezoo.testing.run import results
 
     failures: list[Failure] = []
     passed = 0
-    for done, found in results(name, only=only, **options):
+    printed = io.StringIO()
+    checks = results(name, only=only, **options)
+    while True:
+        with contextlib.redirect_stdout(printed):  # of the variant, whose forward may print
+            done, found = next(checks, ("", ()))
+        if not done:
+            break
         line(f"{'FAIL' if found else 'ok':<4}  {done}")
         sys.stdout.flush()  # a check may take seconds, and somebody may be waiting
         failures += found
         passed += not found
-        if found and done == "create":
-            line("      (the others need what it makes)")
+        if found and done in FOUNDATIONS:
+            line("      (the others rest on it)")
             break
+    if said := printed.getvalue().strip():
+        lines = said.splitlines()
+        line(f"      (the variant printed {counted(len(lines), 'line')}, the first: {lines[0]})")
     if failures:
         verdict, _, details = str(ConformanceError(name, failures)).partition("\n\n")
         line()

@@ -27,18 +27,21 @@ def pictures(argv: Sequence[str]) -> None:
     check_data(asked)
     if asked.out is not None and asked.out.exists() and not asked.out.is_dir():
         raise UsageError(f"--out must name a folder, and {asked.out} is a file")
+    from vaezoo.cli.reading import shown_reading
     from vaezoo.cli.saved import open_saved
     from vaezoo.report import draw
 
     saved = open_saved(asked.path, asked.device, "pictures")
     if saved.run is None and asked.out is None:
         raise UsageError(f"{asked.path} is a model without its run: say where to with --out")
-    paths = draw(
-        saved.model,
-        saved.data(asked.data, asked.data_root, asked.corrupt),
-        asked.out or saved.picture(""),
-        binarization=saved.binarization(),
-        records=saved.run.records() if saved.run else (),
-    )
+    data = saved.data(asked.data, asked.data_root, asked.corrupt)
+    with shown_reading():
+        paths = draw(
+            saved.model,
+            data,
+            asked.out or saved.picture(""),
+            binarization=saved.binarization(),
+            records=saved.run.records() if saved.run else (),
+        )
     for path in paths:
         line(str(path))

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vaezoo.cli.usage import tell
 
-PATIENCE = 10.0
-"""Seconds between two lines, and before the first: what is read at once needs no word."""
-
 
 @contextmanager
 def shown_reading() -> Iterator[None]:
     """Within it, what goes through many files or examples shows how far it is. On stderr."""
-    from vaezoo.data import listening
+    from vaezoo.data.progress import Lines, listening
 
     if not sys.stderr.isatty():
-        with listening(Lines().tell):
+        with listening(Lines(tell)):
             yield
         return
     from rich.console import Console
@@ -34,15 +30,3 @@ def shown_reading() -> Iterator[None]:
 
         with listening(update):
             yield
-
-
-class Lines:
-    """A line every ten seconds."""
-
-    def __init__(self) -> None:
-        self.last = time.monotonic()
-
-    def tell(self, what: str, done: int, total: int) -> None:
-        if time.monotonic() - self.last >= PATIENCE:
-            self.last = time.monotonic()
-            tell(f"{what}: {done:,} of {total:,}")

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from vaezoo.comparing.runs import MEASURED_ON, ComparedRun, number
 from vaezoo.registry import lookup
 from vaezoo.registry.paths import label_of
-from vaezoo.registry.specs import DatasetSpec
+from vaezoo.registry.specs import DatasetSpec, MetricSpec
 
 ERROR = "_standard_error"
 SURE = 2.0
@@ -52,7 +52,7 @@ KINDS: Mapping[str, Kind] = {
     "accuracy": Kind(title="accuracy", unit="of 1", better="higher"),
     "log_det": Kind(title="log-det of the standardization"),
 }
-"""Of other figures neither the unit nor the better side is known."""
+"""Of other figures the better side is not known."""
 NO_FIGURES = {*MEASURED_ON, "seed", "samples"}
 BASIS = {
     "data": "data",
@@ -72,7 +72,8 @@ OF_DATA = ("data", "contents", "shape", "split", "rule", "examples", "binarizati
 
 def kind_of(name: str) -> Kind:
     """What is known of the figure of that name."""
-    return KINDS.get(name, Kind(title=name.replace("_", " "), unit=""))
+    units = {k: unit for spec, _ in lookup.specs(MetricSpec) for k, unit in spec.units.items()}
+    return KINDS.get(name, Kind(title=name.replace("_", " "), unit=units.get(name, "")))
 
 
 def figure_names(runs: Sequence[ComparedRun]) -> list[str]:

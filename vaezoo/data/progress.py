@@ -1,7 +1,8 @@
-"""Telling of a long read. Nobody listens unless asked to: the library prints nothing."""
+"""Telling of what takes long. Nobody listens unless asked to: the library prints nothing."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,12 +11,14 @@ from typing import TypeVar
 T = TypeVar("T")
 Listener = Callable[[str, int, int], None]
 """``(what, done, total)``."""
+PATIENCE = 10.0
+"""Seconds between two lines, and before the first: what is done at once needs no word."""
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Within it, ``listener`` hears of what is read."""
+    """Within it, ``listener`` hears of what is read, measured and drawn."""
     token = _listener.set(listener)
     try:
         yield
@@ -33,3 +36,16 @@ def told(
         done += size(item)
         if listener is not None:
             listener(what, done, total)
+
+
+class Lines:
+    """A listener that writes a line every ten seconds."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self.write = write
+        self.last = time.monotonic()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if time.monotonic() - self.last >= PATIENCE:
+            self.last = time.monotonic()
+            self.write(f"{what}: {done:,} of {total:,}")

@@ -16,6 +16,7 @@ from vaezoo.batch import Batch
 from vaezoo.checks import check_preprocessing, check_source
 from vaezoo.data import Binarization, Data, Source, data_for, evaluation_batches
 from vaezoo.data.preprocessing import TablePreprocessing
+from vaezoo.data.progress import told
 from vaezoo.errors import DataError, OptionError
 from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
@@ -46,7 +47,8 @@ class Evaluation:
         source: others than those that are measured.
         """
         source, kind = self.source if source is None else source, self.binarization
-        for batch in evaluation_batches(source, batch_size=size, binarization=kind):
+        found = evaluation_batches(source, batch_size=size, binarization=kind)
+        for batch in told(found, len(source), "measuring", size=lambda batch: len(batch.x)):
             x = batch.x.to(self.model.device, self.model.dtype)
             yield Batch(x, None if batch.y is None else batch.y.to(x.device), batch.index)
 
@@ -63,6 +65,17 @@ class Evaluation:
             )
         pieces = (model.embed(x, y) for x, y, _ in self.batches(source))
         return torch.cat([piece.float().cpu() for piece in pieces])
+
+    @cached_property
+    def elbos(self) -> Tensor:
+        """ELBO, log p(x|z) and KL of each example that is measured, with one sampled z: (3, N)
+        float64, nats."""
+        rows = []
+        with seeded(self.seed, self.model.device):
+            for batch in self.batches():
+                trace = self.model(batch.x, batch.y)
+                rows.append(torch.stack([trace.elbo[0], trace.log_px[0], trace.kl[0]]).double())
+        return torch.cat(rows, dim=1)
 
     @cached_property
     def codes(self) -> Tensor:

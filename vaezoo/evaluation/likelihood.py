@@ -18,13 +18,8 @@ def elbo(options: NoOptions) -> Any:
     """The recipe of the metric ``elbo``: one sampled z for each example, never beta."""
 
     def compute(evaluation: Evaluation) -> dict[str, float]:
-        model = evaluation.model
-        model.require_bound("elbo")
-        rows = []
-        for batch in evaluation.batches():
-            trace = model(batch.x, batch.y)
-            rows.append(torch.stack([trace.elbo[0], trace.log_px[0], trace.kl[0]]).double())
-        means, error = mean_and_error(torch.cat(rows, dim=1))
+        evaluation.model.require_bound("elbo")
+        means, error = mean_and_error(evaluation.elbos)
         names = ("elbo", "reconstruction", "kl")
         return {**dict(zip(names, means, strict=True)), "elbo_standard_error": error[0]}
 
@@ -56,8 +51,12 @@ def bits_per_dim(options: NoOptions) -> Any:
                 f"bits/dim are defined for discrete data under a discrete likelihood, "
                 f"and {why_not}"
             )
-        nats = elbo(options)(evaluation)["elbo"]
-        return {"bits_per_dim": -nats / (math.prod(evaluation.source.shape) * math.log(2))}
+        found = elbo(options)(evaluation)
+        nats = math.prod(evaluation.source.shape) * math.log(2)  # of one bit for each number
+        return {
+            "bits_per_dim": -found["elbo"] / nats,
+            "bits_per_dim_standard_error": found["elbo_standard_error"] / nats,
+        }
 
     return compute
 

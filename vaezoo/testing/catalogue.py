@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vaezoo.testing.check import Check
 from vaezoo.testing.checks_devices import devices
+from vaezoo.testing.checks_draws import draws
 from vaezoo.testing.checks_files import saving
 from vaezoo.testing.checks_latents import bound, kl, regularizer
 from vaezoo.testing.checks_learning import overfits, phases
@@ -29,6 +30,7 @@ CHECKS: dict[str, Check] = {
         "kl": kl,
         "regularizer": regularizer,
         "bound": bound,
+        "draws": draws,
         "seeds": seeds,
         "globals": globals_,
         "methods": methods,
@@ -42,3 +44,6 @@ CHECKS: dict[str, Check] = {
     }.items()
 }
 """All checks by name."""
+
+FOUNDATIONS = ("create", "trace")
+"""Where one of these fails, all after it do, for the same reason."""

@@ -54,11 +54,15 @@ class Check:
 
 
 def origin(error: BaseException) -> str:
-    """The innermost line of an exception that is neither torch's nor vaezoo's, if there is one."""
+    """The innermost line of an exception that is neither torch's nor vaezoo's.
+
+    Without one, what the author's code has made is at fault, and not what is written where.
+    """
     frames = [*traceback.extract_tb(error.__traceback__)]
     own = [frame for frame in frames if _is_the_authors(Path(frame.filename))]
     frame = (own or frames)[-1]
-    return f"{frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}"
+    line = f"{frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}"
+    return line if own else f"what the variant gave to vaezoo or torch, which failed in {line}"
 
 
 def _is_the_authors(file: Path) -> bool:

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from vaezoo.batch import Batch
 from vaezoo.parts import Borrowed
+from vaezoo.testing.check import origin
 from vaezoo.testing.report import expect, fail
 from vaezoo.testing.subject import Subject, weights_of
 
@@ -87,8 +88,19 @@ def _meta(subject: Subject) -> None:
     meta = Batch(batch.x.to("meta"), *(v if v is None else v.to("meta") for v in batch[1:]))
     weights = {k: v.to("meta") for k, v in weights_of(model.objective).items()}
     for phase in model.objective.phases(model):
-        with OneDevice():  # type: ignore[no-untyped-call]
-            phase.loss(model, meta, weights)
+        try:
+            with OneDevice():  # type: ignore[no-untyped-call]
+                phase.loss(model, meta, weights)
+        except RuntimeError as error:
+            if ".item()" not in str(error):
+                raise
+            fail(
+                expected="no question after a tensor's value, for which a GPU would have to wait",
+                found=f"one in phase {phase.name!r}",
+                look=f"{origin(error)}\n.item(), a branch on a tensor, or a distribution that "
+                f"checks its arguments: pass validate_args=False to it and to all within it "
+                f"(torch's StudentT makes a Chi2 that checks: a subclass can make another)",
+            )
 
 
 class OneDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.distributions import Normal
 
+from vaezoo.batch import Batch
+from vaezoo.heads.gaussian import normal
 from vaezoo.inference import seeded
 from vaezoo.model import VAE
-from vaezoo.objectives import ELBO, Objective
+from vaezoo.objectives import ELBO, Objective, reduce
 from vaezoo.testing.checks_loss import log_px
-from vaezoo.testing.report import brief, expect, expect_mean
-from vaezoo.testing.subject import CPU, Subject, draws, weights_of
+from vaezoo.testing.report import brief, expect, expect_close, expect_mean
+from vaezoo.testing.subject import CPU, Subject, base_of, traces, weights_of
+from vaezoo.trace import Site, Trace
 
 DRAWS = 2000
 FAR = 200.0  # nats of KL: beyond free bits and capacities
@@ -26,9 +30,9 @@ def kl(subject: Subject) -> None:
     model, batch = subject.model(noise=0.05), subject.batch()
     if model.bound != "exact":
         return
-    traces = [*draws(model, batch, DRAWS)]
-    for i, first in enumerate(traces[0].sites):
-        sites = [trace.sites[i] for trace in traces]
+    drawn = [*traces(model, batch, DRAWS)]
+    for i, first in enumerate(drawn[0].sites):
+        sites = [trace.sites[i] for trace in drawn]
         kls = torch.cat([site.kl for site in sites]).double()
         estimates = torch.cat([(site.log_q - site.log_p) for site in sites]).double()
         look = f"the KL of site {first.name!r} ({first.kl_kind}): its q, p, log_q and log_p"
@@ -44,8 +48,8 @@ def kl(subject: Subject) -> None:
 
 
 def regularizer(subject: Subject) -> None:
-    """Of an exact bound, what the loss adds to -log p(x|z) has a gradient, and following it takes
-    q(z|x) nearer to the prior.
+    """Of an exact bound, what the loss adds to -log p(x|z) has a gradient, following it takes
+    q(z|x) nearer to the prior, and it is another where every latent stands twice.
 
     Looked at where the KL is large, beyond free bits and capacities; the sign is that of ELBOs.
     """
@@ -80,6 +84,49 @@ def regularizer(subject: Subject) -> None:
         found=f"one that rises (cosine of the two gradients {cosine:.3f}): wrong sign of the KL?",
         look=look,
     )
+    _sums_over_latents(objective, model, subject, look)
+
+
+def _sums_over_latents(objective: Objective, model: VAE, subject: Subject, look: str) -> None:
+    """Twice as many latents, alike two by two, double the KL; a mean over latents stays."""
+    batch, weights = subject.batch(), weights_of(objective)
+    with seeded(0, CPU), torch.no_grad():
+        trace = model(batch.x, batch.y, objective.samples)
+    doubled = [_twice(site) for site in trace.sites]
+    if type(trace) is not Trace or any(site is None for site in doubled):
+        return
+    values = []
+    for sites in (trace.sites, (*filter(None, doubled),)):
+        each = Trace(trace.x, trace.px, sites, penalties=trace.penalties, bound=trace.bound)
+        each.log_px = torch.zeros_like(trace.log_px)
+        try:
+            values.append(objective.score(each, weights).loss.mean().item())
+        except Exception:  # a critic, say, which takes so many latents and no more
+            return
+    once, twice = values
+    expect(
+        abs(twice - once) > 1e-4 * abs(once),
+        expected="a loss that sums over the latents: another one where each of them stands twice",
+        found=f"{once:.6g}, and {twice:.6g} with all latents twice: is there a mean over latents?",
+        look=look,
+    )
+
+
+def _twice(site: Site) -> Site | None:
+    """The site with each latent twice, where both q and p are factorised normals."""
+    q, p, ndims = base_of(site.q), base_of(site.p), len(site.q.event_shape)
+    if not (isinstance(q, Normal) and isinstance(p, Normal) and ndims):
+        return None
+    return Site(
+        normal(_doubled(q.loc), _doubled(q.scale), ndims),
+        normal(_doubled(p.loc), _doubled(p.scale), ndims),
+        _doubled(site.z),
+        name=site.name,
+    )
+
+
+def _doubled(values: Tensor) -> Tensor:
+    return torch.cat([values, values], -1)
 
 
 def far(subject: Subject) -> VAE:
@@ -87,7 +134,7 @@ def far(subject: Subject) -> VAE:
     best = subject.model()
     for noise in NOISES:
         model = subject.model(noise=noise)
-        trace = next(draws(model, subject.batch(), 16))
+        trace = next(traces(model, subject.batch(), 16))
         estimate = (trace.log_px - trace.log_w).mean() if trace.sites else torch.zeros(())
         if not (estimate.isfinite() and log_px(trace).isfinite().all()):
             break
@@ -109,11 +156,12 @@ def _gradient(value: Tensor, model: VAE) -> Tensor:
 
 def bound(subject: Subject) -> None:
     """Of an exact bound, the importance-weighted one with K=1 equals the ELBO in expectation,
-    and it grows with K."""
+    and it grows with K; one that the objective names in ``maximises`` is what the loss lowers."""
     model, repeats = subject.model(noise=0.03), 150
     if model.bound != "exact":
         return
     batch = subject.batch()
+    _own_bound(model, batch)
     x = batch.x.repeat_interleave(repeats, 0)
     y = None if batch.y is None else batch.y.repeat_interleave(repeats)
 
@@ -133,3 +181,30 @@ def bound(subject: Subject) -> None:
         found=f"a change of {growth.mean():.4g} nats, with a standard error of {error:.2g}",
         look="Trace.log_w: log p(x|z) + log p(z) - log q(z|x), never averaged over K",
     )
+
+
+def _own_bound(model: VAE, batch: Batch) -> None:
+    objective, own = model.objective, model.objective.maximises
+    if own == "elbo":
+        return
+    with seeded(0, CPU):
+        trace = model(batch.x, batch.y, objective.samples)
+    terms = objective.score(trace, weights_of(objective))
+    look = f"maximises, and score(), of {type(objective).__qualname__}"
+    expect(
+        own in terms.logs,
+        expected=f"the figure {own!r}, which maximises names, in Terms.logs",
+        found=", ".join(terms.logs) or "no figures",
+        look=look,
+    )
+    value = reduce(terms.logs[own]).detach()
+    low, high = (reduce(v).item() for v in (trace.log_w.mean(0), trace.log_w.amax(0)))
+    expect(
+        low - 1e-4 * abs(low) <= value.item() <= high + 1e-4 * abs(high),
+        expected=f"{own} from the mean to the largest of log_w over K, {low:.6g} to {high:.6g}",
+        found=f"{value.item():.6g}",
+        look=f"{look}: K and its logarithm",
+    )
+    penalties = sum((reduce(each) for each in trace.penalties.values()), torch.zeros(()))
+    loss = reduce(terms.loss)
+    expect_close(loss, penalties - value, f"a loss of -{own}, plus the model's penalties", look)

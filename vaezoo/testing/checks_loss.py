@@ -15,7 +15,7 @@ from vaezoo.model import VAE
 from vaezoo.objectives import ELBO, Objective, Phase, Weights
 from vaezoo.testing.report import expect, expect_close, expect_shape
 from vaezoo.testing.subject import CPU, B, K, Subject, base_of, weights_of
-from vaezoo.trace import Trace
+from vaezoo.trace import Site, Trace
 from vaezoo.training.step import score_function
 
 RUNS = 25  # forward passes that estimate a mean loss
@@ -27,7 +27,7 @@ def loss(subject: Subject) -> None:
     mean over K of -log p(x|z) + regularizer + penalties, and the step takes its batch mean.
 
     An objective that is no ELBO and no bound may scale as it likes; one that is an exact bound
-    must weigh log p(x|z) by one in all.
+    must weigh log p(x|z) by one in all, and gain nothing from draws that are all the same.
     """
     model, batch = subject.model(noise=0.02), subject.batch()
     objective = model.objective
@@ -48,6 +48,7 @@ def loss(subject: Subject) -> None:
             _reduction(model, subject, look)
     elif model.bound == "exact" and type(objective).loss is Objective.loss:
         _weight_of_log_px(objective, trace, weights)
+        _repeated_draws(model, subject, weights)
 
 
 def _reduction(model: VAE, subject: Subject, look: str) -> None:
@@ -76,6 +77,28 @@ def _weight_of_log_px(objective: Objective, trace: Trace, weights: Weights) -> N
     )
     what = "d loss / d log p(x|z), summed over K"
     expect_close(gradient.sum(0), -torch.ones(B), what, f"score(): {REDUCTIONS}")
+
+
+def _repeated_draws(model: VAE, subject: Subject, weights: Weights) -> None:
+    """One draw of z that stands there more often is worth what it was: sums over K are means."""
+    if type(model).forward is not VAE.forward:
+        return
+    batch, objective = subject.batch(), model.objective
+    with seeded(0, CPU):
+        q, p = model.encoder(batch.x, batch.y), model.prior(batch.y)
+        z = q.rsample((1,))
+    losses = []
+    for times in (1, 2):
+        draws = z.expand(times * objective.samples, *z.shape[1:])
+        px = model.decoder(draws, batch.y)
+        trace = Trace(batch.x, px, (Site(q, p, draws),), bound=model.bound)
+        losses.append(objective.score(trace, weights).loss)
+    expect_close(
+        losses[1],
+        losses[0],
+        f"the loss of {2 * objective.samples} draws that are all the same, as of half as many",
+        "score(): a mean over K is logsumexp(0) - math.log(len(trace.log_w))",
+    )
 
 
 def log_px(trace: Trace) -> Tensor:
@@ -113,7 +136,10 @@ def batch(subject: Subject) -> None:
     model = subject.model(noise=0.02)
     if not model.objective.per_example:
         return
-    look = "means or sums over dimension 0 of the batch; if they are meant: per_example = False"
+    look = (
+        "means or sums over dimension 0 of the batch; if they are meant, as in a loss () of the "
+        "whole batch: per_example = False"
+    )
     phases = [phase for phase in model.objective.phases(model) if _of_model(phase, model)]
     with evaluating(model):
         for phase in phases:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 
+from vaezoo.registry import lookup
 from vaezoo.registry.discovery import GROUP
 from vaezoo.testing import importing
 from vaezoo.testing.fresh import python, tail
@@ -15,11 +16,11 @@ from vaezoo.testing.subject import Subject
 def imports(subject: Subject) -> None:
     """Importing the plugin imports neither torch nor numpy, prints nothing, and changes nothing
     that belongs to the process."""
-    plugin = subject.plugin
+    plugins = {(p.name, p.distribution) for p in map(lookup.owner, subject.specs) if p is not None}
     modules = [
         entry.module
-        for entry in importlib.metadata.entry_points(group=GROUP, name=plugin.name)
-        if entry.dist is not None and entry.dist.name == plugin.distribution
+        for entry in importlib.metadata.entry_points(group=GROUP)
+        if entry.dist is not None and (entry.name, entry.dist.name) in plugins
     ]
     for module in modules:
         done = python([str(importing.__file__), module])

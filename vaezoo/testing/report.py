@@ -26,7 +26,12 @@ class Failure:
     """Where the cause is likely to be."""
 
     def __str__(self) -> str:
+        return self.told()
+
+    def told(self, also: Sequence[str] = ()) -> str:
+        """In lines. also: other checks that failed in the same way."""
         lines = {"expected": self.expected, "found": self.found, "look at": self.look}
+        lines |= {"also in": ", ".join(also)} if also else {}
         body = (f"  {k:<9} {v}".replace("\n", "\n" + " " * 12) for k, v in lines.items())
         return "\n".join([f"{self.check}: {self.rule}", *body])
 
@@ -51,7 +56,11 @@ class ConformanceError(VaezooError, AssertionError):
 
     def __str__(self) -> str:
         checks = "1 check" if len(self.failures) == 1 else f"{len(self.failures)} checks"
-        return "\n\n".join([f"{self.variant!r} fails {checks}", *map(str, self.failures)])
+        alike: dict[tuple[str, str, str], list[Failure]] = {}
+        for each in self.failures:
+            alike.setdefault((each.expected, each.found, each.look), []).append(each)
+        told = [first.told([other.check for other in others]) for first, *others in alike.values()]
+        return "\n\n".join([f"{self.variant!r} fails {checks}", *told])
 
 
 class Mismatch(Exception):

@@ -7,7 +7,8 @@ from typing import Any
 
 from vaezoo.errors import OptionError, did_you_mean
 from vaezoo.registry import VariantSpec, list_variants, lookup
-from vaezoo.testing.catalogue import CHECKS
+from vaezoo.testing.catalogue import CHECKS, FOUNDATIONS
+from vaezoo.testing.check import Check
 from vaezoo.testing.report import ConformanceError, Failure, Report
 from vaezoo.testing.subject import Subject
 
@@ -27,6 +28,8 @@ def check_variant(
     check that passes nevertheless is reported as passed. create_options: what ``create`` takes;
     the kit's own sizes stand in for what is missing.
 
+    Where one of FOUNDATIONS fails, the checks after it are not run: they would say the same.
+
     Raises ConformanceError, with all failures; UnknownVariantError; MissingRequirementError;
     OptionError for the name of a check that there is none of.
     """
@@ -40,7 +43,7 @@ def check_variant(
             report.excepted[check] = expected_exceptions[check]
         else:
             failures += found
-            if check == "create":  # all others would say the same
+            if check in FOUNDATIONS:
                 break
     if failures:
         raise ConformanceError(name, failures)
@@ -97,13 +100,27 @@ def parametrize_checks(
             if check.name in excepted:
                 reason = excepted[check.name]
                 marks.append(pytest.mark.xfail(reason=reason, raises=ConformanceError))
-            run = _bind(check, subject)
+            run = _bind(check, subject, excepted=check.name in excepted)
             parameters.append(pytest.param(run, id=f"{name}-{check.name}", marks=marks))
     return pytest.mark.parametrize("check", parameters)
 
 
-def _bind(check: Callable[[Subject], None], subject: Subject) -> Callable[[], None]:
-    return lambda: check(subject)
+def _bind(check: Check, subject: Subject, *, excepted: bool) -> Callable[[], None]:
+    """A test: skipped where a check that it rests on has failed before it."""
+
+    def run() -> None:
+        import pytest
+
+        if subject.unsound:
+            pytest.skip(f"rests on the check {subject.unsound!r}, which fails")
+        try:
+            check(subject)
+        except ConformanceError:
+            if check.name in FOUNDATIONS and not excepted:
+                subject.unsound = check.name
+            raise
+
+    return run
 
 
 def known(names: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ B batch, K importance samples, D latent.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,7 @@ from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
 from vaezoo.objectives import Objective
 from vaezoo.registry import VariantSpec, lookup
+from vaezoo.registry.specs import Spec
 from vaezoo.testing.fresh import Fresh, run_fresh
 from vaezoo.trace import Trace
 from vaezoo.zoo import create
@@ -42,8 +43,9 @@ class Subject:
 
     def __init__(self, name: str, /, **options: Any) -> None:
         self.name = name
-        self.spec, self.plugin = lookup.find_with_plugin(VariantSpec, name)
+        self.spec = lookup.find(VariantSpec, name)
         self.given = options
+        self.unsound = ""  # the check that failed, and that those after it rest on
 
     @cached_property
     def options(self) -> dict[str, Any]:
@@ -75,17 +77,16 @@ class Subject:
 
     @property
     def where(self) -> str:
-        """Where the recipe is written."""
-        try:
-            recipe = inspect.unwrap(lookup.recipe(self.spec))
-            line = inspect.getsourcelines(recipe)[1]
-            place = f" in {inspect.getsourcefile(recipe)}:{line}"
-        except Exception:  # a recipe that cannot be loaded, or has no source
-            place = ""
-        return (
-            f"recipe {self.spec.target}{place} "
-            f"(plugin {self.plugin.name!r} of {self.plugin.distribution} {self.plugin.version})"
-        )
+        """Where the recipe is written, and those of the parts that were chosen."""
+        return "\n".join(map(_place, self.specs))
+
+    @property
+    def specs(self) -> list[Spec]:
+        """That of the variant, and those of the parts that were chosen by name."""
+        parts = {kind: self.given[kind] for kind in lookup.PARTS if kind in self.given}
+        names = {(k, p["name"] if isinstance(p, Mapping) else p) for k, p in parts.items()}
+        chosen = (spec for spec, _ in lookup.specs(Spec) if (spec.kind, spec.name) in names)
+        return [self.spec, *chosen]
 
     def vectors(self) -> Subject | None:
         """The variant for vectors instead of images, or None where it refuses them."""
@@ -155,6 +156,21 @@ class Subject:
         return run_fresh(self.name, self.options)
 
 
+def _place(spec: Spec) -> str:
+    """Where a recipe is written."""
+    try:
+        recipe = inspect.unwrap(lookup.recipe(spec))
+        line = inspect.getsourcelines(recipe)[1]
+        place = f" in {inspect.getsourcefile(recipe)}:{line}"
+    except Exception:  # a recipe that cannot be loaded, or has no source
+        place = ""
+    plugin = lookup.owner(spec)
+    whose = (
+        f" (plugin {plugin.name!r} of {plugin.distribution} {plugin.version})" if plugin else ""
+    )
+    return f"recipe {spec.target}{place}{whose}"
+
+
 def weights_of(objective: Objective, step: int = LATE) -> dict[str, Tensor]:
     """The objective's weights at a step."""
     return objective.weights(torch.tensor(step))
@@ -167,7 +183,7 @@ def base_of(distribution: Distribution) -> Distribution:
     return distribution
 
 
-def draws(model: VAE, batch: Batch, total: int, seed: int = 0) -> Iterator[Trace]:
+def traces(model: VAE, batch: Batch, total: int, seed: int = 0) -> Iterator[Trace]:
     """Traces of together ``total`` samples of each latent: eval mode, no gradient."""
     size = 250
     with seeded(seed, CPU), evaluating(model):

@@ -50,6 +50,30 @@ def skipped_steps(records: Iterable[Mapping[str, Any]], steps: int) -> list[str]
     ]
 
 
+def never_updated(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The phases of which every step was skipped; "" is a lone one. records: of training."""
+    updated: dict[str, bool] = {}
+    for record in records:
+        for name, value in record.items():
+            kind, _, phase = name.partition("/")
+            if kind == "gradient_norm":  # the mean over updates, so not finite without any
+                done = value is not None and math.isfinite(value)
+                updated[phase] = updated.get(phase, False) or done
+    return [phase for phase, done in updated.items() if not done]
+
+
+@torch.no_grad()
+def why_not_finite(model: VAE, batch: Batch) -> str:
+    """What of a training batch's figures is not finite, in words."""
+    trace = model(batch.x, batch.y, model.objective.samples)
+    values = {"x": trace.x, "log p(x|z)": trace.log_px}
+    values |= {f"the KL of {site.name}": site.kl for site in trace.sites}
+    found = [name for name, value in values.items() if not value.isfinite().all()]
+    if found:
+        return f"of a batch, {' and '.join(found)} {'is' if len(found) == 1 else 'are'} not finite"
+    return "log p(x|z) and the KL are, so look at the rest of the loss, and at sqrt or log at 0"
+
+
 def lost_validations(records: Iterable[Mapping[str, Any]]) -> list[str]:
     """A warning if validation gave figures that are not finite, of weights that themselves are."""
     losses = [record.get("loss") for record in records if record["split"] == "validation"]

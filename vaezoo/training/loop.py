@@ -13,11 +13,12 @@ from torch import Tensor
 
 from vaezoo.batch import Batch
 from vaezoo.data import Data
-from vaezoo.errors import CheckpointError, DataError
+from vaezoo.errors import CheckpointError, DataError, TrainingError
 from vaezoo.model import VAE
 from vaezoo.training import checkpoint
 from vaezoo.training.batches import num_examples, training_batches
 from vaezoo.training.config import Resolved
+from vaezoo.training.diagnosis import never_updated, why_not_finite
 from vaezoo.training.history import History
 from vaezoo.training.interrupts import interruptible
 from vaezoo.training.progress import Progress
@@ -28,6 +29,8 @@ from vaezoo.weights import save
 from vaezoo.words import counted
 
 EVALUATION_BATCH = 1000
+ENOUGH_TO_TELL = 50
+"""Steps after which one that has learned nothing will not begin to."""
 
 
 class Run:
@@ -62,11 +65,13 @@ class Run:
         try:
             with interruptible() as interrupt:
                 while self._more() and not self._stopped_early():
-                    training_step(self._batch(), self.step)
+                    batch = self._batch()
+                    training_step(batch, self.step)
                     self.step += 1
                     last = not self._more()
                     if last or self.step % config.log_every == 0:
                         self._record("train", training_step.figures())
+                        self._check_progress(batch, last=last)
                     if last or self.step % config.validate_every == 0:
                         self._validate()
                     last = last or interrupt.requested or self._stopped_early()
@@ -150,6 +155,19 @@ class Run:
         self.progress.record(record)
         return record
 
+    def _check_progress(self, batch: Batch, *, last: bool) -> None:
+        """Raise TrainingError where no step so far has changed anything."""
+        if not last and self.step < ENOUGH_TO_TELL:
+            return
+        training = (record for record in self.history.records if record["split"] == "train")
+        if phases := never_updated(training):
+            named = f" of phase {phases[0]!r}" if phases[0] else ""
+            steps = f"all {self.step:,} steps{named}" if self.step > 1 else f"the one step{named}"
+            raise TrainingError(
+                f"{steps} so far had gradients that are not finite, so nothing was learned: "
+                f"{why_not_finite(self.model, batch)}; or the learning_rate is too high"
+            )
+
     def _speed(self) -> dict[str, float]:
         seconds = max(time.perf_counter() - self.clock, 1e-9)
         per_second = (self.step - self.clock_step) / seconds
@@ -192,8 +210,10 @@ class Run:
             self.without_improvement += 1
 
     def _merit(self, record: dict[str, Any]) -> float:
-        """What the best model has most of: the ELBO, or minus the loss where it is no bound."""
-        merit: float = -record["loss"] if self.model.bound == "none" else record["elbo"]
+        """What the best model has most of: the bound that its objective maximises, mostly the
+        ELBO; or minus the loss where it is no bound."""
+        own = self.model.objective.maximises
+        merit: float = -record["loss"] if self.model.bound == "none" else record[own]
         return merit if math.isfinite(merit) else -math.inf
 
     def _stopped_early(self) -> bool:
@@ -219,7 +239,7 @@ class Run:
     def _export(self) -> None:
         if self.folder is not None:
             best = self.history.best or {}
-            names = ("elbo", "reconstruction", "kl")
+            names = dict.fromkeys((self.model.objective.maximises, "elbo", "reconstruction", "kl"))
             figures = {f"validation {name}": best[name] for name in names if name in best}
             with self.folder.writing():
                 save(self.model, self.folder.model, figures=figures)

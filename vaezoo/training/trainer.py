@@ -15,6 +15,7 @@ import torch
 import vaezoo
 from vaezoo.checks import check_data, check_model, warn_of_scale
 from vaezoo.data import Data, as_data
+from vaezoo.data.progress import Lines, listening
 from vaezoo.errors import DataWarning, OptionError, TrainingWarning
 from vaezoo.model import VAE
 from vaezoo.options import build
@@ -48,7 +49,8 @@ def fit(
     progress: bool = True,
     **options: Any,
 ) -> History:
-    """Train a model and leave it with the weights of its best validation ELBO.
+    """Train a model and leave it with the weights of its best validation ELBO, or of the bound
+    that its objective maximises.
 
     data: a data set's name, the path of a file or folder, or either with options as in
     ``{"path": "photos", "image_size": 64}``; a Tensor, an array, (x, y), a Dataset, a
@@ -140,7 +142,8 @@ class Trainer:
                 folder.start(beginning(description, model, said), overwrite=overwrite)
             history = self._run(model, splits, config, folder, reporter, resume=resume)
             reporter.message("measuring, and drawing pictures ...")
-            self._finish(model, splits, config, folder, history, board)
+            with listening(Lines(reporter.message)):
+                self._finish(model, splits, config, folder, history, board)
         return history
 
     def _finish(
