@@ -157,9 +157,8 @@ def test_m2_runs_and_goes_on_after_the_draws_that_are_there(
     monkeypatch.setattr(module, "LABELS", 20)
     results = mnist / "m2.json"
     for draws in (1, 2):
-        monkeypatch.setattr(
-            sys, "argv", ["script", "--draws", str(draws), "--results", str(results)]
-        )
+        line = ["--draws", str(draws), "--results", str(results), "--runs", str(mnist / "runs")]
+        monkeypatch.setattr(sys, "argv", ["script", *line])
         module.main()
         found = json.loads(results.read_text())
         assert found["summary"]["draws"] == draws

@@ -129,7 +129,11 @@ def semi_supervised() -> Iterator[Line]:
             told += f" ± {summary[f'{figure}_standard_error']:.2f}"
         return f"{told} ({summary['draws']} draws, ± over them)"
 
-    took = hardware(found["machine"], sum(r["seconds"] for r in found["results"])) if found else ""
+    took = (
+        hardware(found["machine"], sum(r["seconds_of_training"] for r in found["results"]))
+        if found
+        else ""
+    )
     for network, figure, published in (
         (
             "m2-vae 784-500-50, softplus",
@@ -139,7 +143,7 @@ def semi_supervised() -> Iterator[Line]:
         ("its classifier on the 100 labels alone", "error_of_classifier_alone", "none"),
     ):
         yield Line(
-            data="MNIST with 100 labels, dynamic",
+            data="MNIST with 100 labels, grey",
             network=network,
             measured="error, test 10,000",
             published=published,
