@@ -47,6 +47,20 @@ def call(module: ModuleType, monkeypatch: pytest.MonkeyPatch, out: Path, *line: 
     return json.loads(results.read_text())
 
 
+def stop_after(count: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Time is up after so many steps; the steps that are taken, now and later."""
+    original, steps = TrainingStep.__call__, []
+
+    def stopped(self: TrainingStep, batch: vaezoo.Batch, step: int) -> None:
+        original(self, batch, step)
+        steps.append(step)
+        if len(steps) == count:
+            _thread.interrupt_main()
+
+    monkeypatch.setattr(TrainingStep, "__call__", stopped)
+    return steps
+
+
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_a_protocol_runs_and_tells_which_rows_it_cannot(
     name: str,
@@ -90,15 +104,7 @@ def test_a_protocol_is_trained_and_measured_in_pieces(
     script: Any, mnist: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     module = script(PROTOCOLS[0])
-    original, steps = TrainingStep.__call__, []
-
-    def stopped(self: TrainingStep, batch: vaezoo.Batch, step: int) -> None:
-        original(self, batch, step)
-        steps.append(step)
-        if len(steps) == 2:
-            _thread.interrupt_main()
-
-    monkeypatch.setattr(TrainingStep, "__call__", stopped)
+    steps = stop_after(2, monkeypatch)
     states = [call(module, monkeypatch, mnist, "--minutes", "9")["vae"] for _ in range(3)]
     assert [result["state"] for result in states] == ["stopped", "trained", "done"]
     assert steps == [0, 1, 2, 3]
@@ -168,6 +174,25 @@ def test_m2_runs_and_goes_on_after_the_draws_that_are_there(
     for result in found["results"]:
         accuracy = result["figures"]["test"]["accuracy"]
         assert result["error"] == pytest.approx(100 * (1 - accuracy), abs=0.01)
+
+
+def test_a_draw_of_m2_that_was_stopped_goes_on(
+    script: Any, mnist: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = script("m2_mnist")
+    quick = {"steps": 4, "execution": "eager"}
+    monkeypatch.setattr(module, "TRAINING", {**module.TRAINING, **quick})
+    monkeypatch.setattr(module, "ALONE_STEPS", 3)
+    monkeypatch.setattr(module, "LABELS", 20)
+    steps = stop_after(2, monkeypatch)
+    line = ["--draws", "1", "--minutes", "9", "--results", str(mnist / "m2.json")]
+    monkeypatch.setattr(sys, "argv", ["script", *line, "--runs", str(mnist / "runs")])
+    module.main()
+    assert "draw 0: stopped" in capsys.readouterr().out
+    assert not (mnist / "m2.json").exists()
+    module.main()
+    assert steps == [0, 1, 2, 3]
+    assert json.loads((mnist / "m2.json").read_text())["summary"]["draws"] == 1
 
 
 def test_importance_samples_are_timed(
