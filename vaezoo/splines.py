@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions.transforms import _InverseTransform
@@ -41,7 +42,7 @@ class Spline(Monotone):
         self._make = zuko_transforms().MonotonicRQSTransform
 
     def _spline(self, parameters: Tensor) -> Any:
-        sizes = (self.bins, self.bins, self.bins - 1)  # widths, heights, derivatives
+        sizes = [self.bins, self.bins, self.bins - 1]  # widths, heights, derivatives
         return self._make(*torch.split(parameters, sizes, -1), bound=self.bound)
 
     def forward(self, x: Tensor, parameters: Tensor) -> Pushed:

@@ -42,7 +42,7 @@ class FullCovariance(Head):
 
     def forward(self, parameters: Tensor) -> Distribution:
         dim = self.event_shape[0]
-        mean, log_diagonal, below = torch.split(parameters, (dim, dim, len(self.rows)), -1)
+        mean, log_diagonal, below = torch.split(parameters, [dim, dim, len(self.rows)], -1)
         factor = torch.diag_embed(bounded(log_diagonal).exp())
         factor[..., self.rows, self.columns] = below
         return MultivariateNormal(mean, scale_tril=factor, validate_args=False)

@@ -35,7 +35,7 @@ class FlowHead(Head):
 
     def forward(self, parameters: Tensor) -> Distribution:
         dim = self.event_shape[0]
-        mean, log_sigma, context = torch.split(parameters, (dim, dim, self.context_dim), -1)
+        mean, log_sigma, context = torch.split(parameters, [dim, dim, self.context_dim], -1)
         base = normal(mean, bounded(log_sigma).exp(), 1)
         push, pull = (partial(f, context=context) for f in (self.flow, self.flow.inverse))
         return Transformed(base, push, pull)

@@ -125,7 +125,8 @@ class VampPrior(Prior):
                 return
             n = len(self.inputs)
             every = torch.randperm(len(x), device=x.device).repeat(-(-n // len(x)))[:n]
-            other = torch.randint(len(x), (n,), device=x.device)
+            step = torch.randint(1, max(len(x), 2), (n,), device=x.device)
+            other = (every + step) % len(x)  # another one: equal components would stay equal
             share = torch.rand(n, *[1] * (x.ndim - 1)).to(x)
             share[: len(x)] = 1
             self.inputs.copy_(share * x[every] + (1 - share) * x[other])
