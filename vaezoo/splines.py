@@ -51,5 +51,5 @@ class Spline(Monotone):
 
     def inverse(self, y: Tensor, parameters: Tensor) -> Pushed:
         spline = self._spline(parameters)
-        x = spline.inv(y)
+        x = spline._inverse(y)  # `inv` holds a weak reference, which cannot be compiled
         return x, spline.log_abs_det_jacobian(x, y)
