@@ -18,8 +18,11 @@ from vaezoo.options import NoOptions
 
 
 class FullCovariance(Head):
-    """N(z; μ, L Lᵀ), L lower triangular: μ (D,), the log of L's diagonal (D,) and what is below
-    it (D(D-1)/2,) from the network.
+    """N(z; μ, L Lᵀ), L = diag(σ) (I + A/√D): μ (D,), log σ (D,) and what A has below its diagonal
+    (D(D-1)/2,) from the network; the rest of A is zero.
+
+    Every L with a positive diagonal is one such. Scaled so, a small σ_i makes its whole row small,
+    and the correlations of an untrained network are mild whatever D is.
 
     Raises OptionError for an event that is no vector.
     """
@@ -43,8 +46,9 @@ class FullCovariance(Head):
     def forward(self, parameters: Tensor) -> Distribution:
         dim = self.event_shape[0]
         mean, log_diagonal, below = torch.split(parameters, [dim, dim, len(self.rows)], -1)
-        factor = torch.diag_embed(bounded(log_diagonal).exp())
-        factor[..., self.rows, self.columns] = below
+        sigma = bounded(log_diagonal).exp()
+        factor = torch.diag_embed(sigma)
+        factor[..., self.rows, self.columns] = sigma[..., self.rows] * below / dim**0.5
         return MultivariateNormal(mean, scale_tril=factor, validate_args=False)
 
 
