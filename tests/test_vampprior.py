@@ -80,11 +80,13 @@ def test_the_encoder_is_saved_once_moved_once_and_copied_with_its_model(tmp_path
         "prior.low",
         "prior.high",
     }
+    model.prepare(Batch(examples() * 7 - 2), 100)  # a range of its own, which is saved
     vaezoo.save(model, tmp_path / "model")
     assert set(load_file(tmp_path / "model" / "model.safetensors")) == keys
     loaded = vaezoo.load(tmp_path / "model")
     z = torch.randn(B, D)
     assert torch.equal(loaded.prior().log_prob(z), model.eval().prior().log_prob(z))
+    assert (loaded.prior.low.item(), loaded.prior.high.item()) == (-2.0, 5.0)
     twin = copy.deepcopy(model).double()
     assert twin.prior().mean.dtype == torch.float64
     assert twin.prior._encoder.module is twin.encoder
