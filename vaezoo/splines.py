@@ -51,5 +51,14 @@ class Spline(Monotone):
 
     def inverse(self, y: Tensor, parameters: Tensor) -> Pushed:
         spline = self._spline(parameters)
-        x = spline._inverse(y)  # `inv` holds a weak reference, which cannot be compiled
+        # Durkan et al. 2019, eqs. 6-8. zuko's own inverse has NaN where rounding makes the
+        # discriminant negative, and holds a weak reference, which cannot be compiled.
+        k = spline.searchsorted(spline.vertical, y) - 1
+        within, x0, x1, y0, y1, d0, d1, slope = spline.bin(k)
+        rise = within * (y - y0)
+        bend = rise * (d0 + d1 - 2 * slope)
+        a, b, c = (y1 - y0) * (slope - d0) + bend, (y1 - y0) * d0 - bend, -slope * rise
+        root = (b.square() - 4 * a * c).clamp(min=0).sqrt()
+        share = (2 * c / (-b - root)).clamp(0, 1)
+        x = torch.where(within, x0 + share * (x1 - x0), y)
         return x, spline.log_abs_det_jacobian(x, y)
