@@ -70,6 +70,16 @@ def vaezoo_specs() -> Iterator[Spec]:
         target="vaezoo.priors.mixture:mixture",
         summary="A learned mixture of factorised normals",
     )
+    yield PriorSpec(
+        name="uniform-codes",
+        target="vaezoo.priors.codes:uniform_codes",
+        summary="Of discrete codes: each as probable as the others",
+    )
+    yield PriorSpec(
+        name="autoregressive",
+        target="vaezoo.priors.autoregressive:autoregressive",
+        summary="Of discrete codes: each given those before it, learned",
+    )
     yield DatasetSpec(
         name="sprites",
         target="vaezoo.data.sprites:sprites",
