@@ -9,7 +9,8 @@ Two KLs are in use, and neither of them, with a relaxed z, bounds log p(x) of th
 categorical  KL(Cat(π) || Cat(1/C)), in closed form: Jang et al. 2017, the usual one. Since z is
              not drawn from Cat(π), it is no bound on anything, but the nats of the codes.
 relaxed      log q_τ(z|x) - log p_τ(z), densities at the draw: a bound on the log p(x) of the
-             relaxed model, whose z are vectors of the simplex (Maddison et al. 2017, eq. 8).
+             relaxed model, whose z are vectors of the simplex (Maddison et al. 2017,
+             section 3.3).
 
 Straight through, z is one-hot, exactly, and the ELBO is one of the discrete model; the gradient is
 that of the relaxation, and biased.
@@ -30,7 +31,7 @@ import vaezoo
 from vaezoo.codes import CodeELBO, CodeEncoder, CodeVAE, StageOptions
 from vaezoo.heads import PointMassHead
 from vaezoo.objectives import Terms, Weights
-from vaezoo.priors import UniformCodes
+from vaezoo.priors import CodePrior, UniformCodes
 from vaezoo.priors.codes import Uniform
 from vaezoo.schedules import Schedule
 
@@ -146,7 +147,7 @@ class GumbelSoftmax(Distribution):
         return self.summed(value * self.logits)
 
     def log_density(self, log_z: Tensor) -> Tensor:
-        """The density of log z with respect to log z (Maddison et al. 2017, eq. 26): (...)."""
+        """The density of log z with respect to log z (Maddison et al. 2017, appendix C): (...)."""
         count, tau = self.logits.shape[self.dim], self.temperature
         powers = self.logits - tau * log_z
         places = self.event_shape[1:].numel()
@@ -258,10 +259,11 @@ def gumbel_vae(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
     hard = options.sampling == "straight-through"
     encoder = CategoricalEncoder(inner, shape, options.temperature, hard=hard)
     prior = parts.prior("uniform-codes", codes=(shape[0], shape[1:]))
-    if not isinstance(prior, UniformCodes) and options.stage != "prior":
+    learned = isinstance(prior, CodePrior) and not isinstance(prior, UniformCodes)
+    if learned and options.stage == "all":
         raise vaezoo.OptionError(
-            "the KL of gumbel-vae has a gradient where the prior is uniform, and a learned one is "
-            "fitted in a stage of its own: take stage 'prior', or prior 'uniform-codes'"
+            "gumbel-vae is trained with prior 'uniform-codes', whose KL has a gradient for q; "
+            "a learned prior is fitted afterwards, with stage 'prior'"
         )
     decoder = parts.decoder(latent_shape=shape)
     return GumbelVAE(encoder, decoder, prior, options=options, code_shape=shape)

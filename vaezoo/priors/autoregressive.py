@@ -1,7 +1,7 @@
 """p(code): each code of a grid given those before it, by a small causal transformer.
 
 p(code) = Π_i p(code_i | code_1, ..., code_{i-1}), places in raster order (van den Oord et al.
-2016, arXiv:1601.06759, eq. 1; by a transformer, Esser et al. 2021, arXiv:2012.09841, eq. 9).
+2016, arXiv:1601.06759, eq. 1; by a transformer, Esser et al. 2021, arXiv:2012.09841, section 3.2).
 
 R rows, L places, N codes to choose from, W width.
 """
