@@ -28,6 +28,9 @@ PRIOR = {"name": "autoregressive", "width": 8, "layers": 1, "heads": 2}
 def first(name: str, out: Path, **options: Any) -> vaezoo.VAE:
     model = small(name, **VARIANTS[name], **options)
     train(model, None, steps=60, learning_rate=1e-2)
+    if name == "gumbel-vae":  # whose codes are near to uniform by its objective: one stands out
+        with torch.no_grad():
+            [*model.encoder.parameters()][-1].view(4, 3)[0] += 3
     vaezoo.save(model, out)
     return model
 
@@ -55,8 +58,7 @@ def test_the_second_stage_betters_the_elbo_and_leaves_the_rest_as_it_was(
     train(model, None, steps=60, learning_rate=1e-2)
     assert same(without_prior(model.state_dict()), without_prior(weights(before)))
     gain = (model.elbo(x, seed=0) - start).mean()
-    # The codes of gumbel-vae are near to uniform already, by its objective.
-    assert gain > (0 if name == "gumbel-vae" else 0.2)  # nats
+    assert gain > 0.2  # nats
     assert torch.equal(model.reconstruct(x), before.reconstruct(x))
     # What is saved is a model like any other.
     vaezoo.save(model, tmp_path / "b")
