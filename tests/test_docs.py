@@ -13,7 +13,7 @@ from vaezoo.registry import lookup
 from vaezoo.registry.specs import MetricSpec
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = sorted(DOCS.glob("*.md"))
+PAGES = sorted(DOCS.rglob("*.md"))
 ELSEWHERE = {"data", "writing-a-plugin", "plugin-components", "tutorial", "tutorial.zh"}
 """Pages whose snippets need files: tests/test_docs_*.py."""
 

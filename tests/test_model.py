@@ -174,6 +174,33 @@ def test_arrays_lists_and_small_integer_labels_are_taken() -> None:
         model.sample(3, torch.tensor([True, False, True]))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e39])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model, x: model.encode(x),
+        lambda model, x: model.embed(x),
+        lambda model, x: model.reconstruct(x),
+        lambda model, x: model.elbo(x),
+        lambda model, x: model.log_likelihood(x, samples=2),
+        lambda model, x: model.interpolate(x, torch.zeros(B, 7, dtype=x.dtype)),
+        lambda model, x: model.interpolate(torch.zeros(B, 7, dtype=x.dtype), x),
+        lambda model, x: model.traverse(x[2:]),
+    ],
+)
+def test_a_row_that_is_not_finite_is_named(call: Any, value: float) -> None:
+    torch.manual_seed(0)
+    model = vaezoo.create("vae", input_shape=(7,), latent_dim=D, likelihood="gaussian")
+    x = torch.randn(B, 7, dtype=torch.float64)
+    x[2, 3] = value
+    with pytest.raises(vaezoo.DataError, match=r"1 of [13] examples? hold NaN.* index [02];"):
+        call(model, x)
+    z = torch.zeros(2, B, D, dtype=torch.float64)
+    z[1, 2, 3] = value
+    with pytest.raises(vaezoo.DataError, match=r"1 of 6 codes hold NaN .* at index 5;"):
+        model.decode(z)
+
+
 @pytest.mark.parametrize(
     "call",
     [

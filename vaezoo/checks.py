@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import torch
 
 from vaezoo.data import Data, Source, evaluation_batches, to_float
-from vaezoo.data.labels import labels_of
-from vaezoo.data.preprocessing import TablePreprocessing
+from vaezoo.data.labels import UNLABELLED, labels_of
+from vaezoo.data.preprocessing import ImagePreprocessing, TablePreprocessing
 from vaezoo.errors import DataError, DataWarning
 from vaezoo.heads.gaussian import OptimalSigma, PredictedSigma, SharedSigma
 from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
 
+GLANCE, MOST = 16, 4096
+"""Examples that are looked at together: of those that are slow to read, and of others."""
+VALUES = 2**20
+"""Numbers that are looked at together, at most, roughly."""
 FAR = 1e3
 """Standardized values are nowhere near this."""
 
@@ -36,13 +41,19 @@ def check_source(model: VAE, source: Source, what: str, *, labels: bool = True) 
             f"{_hint(source.shape, model.input_shape)}"
         )
     head = getattr(model.decoder, "head", None)
-    # Labels and ranges of stored examples are all looked at; rendered ones are as they are made.
-    for batch in evaluation_batches(source, batch_size=4096):
+    few = source.rendered or source.slow
+    if source.slow and labels and model.num_classes is not None:
+        y = None if source.num_classes is None else labels_of(source, what)
+        _check_labels(model, model.num_classes, y, what)
+    # Labels and ranges of stored examples are all looked at; rendered ones are as they are made,
+    # and those that take long to read are looked at again when the model takes them.
+    size = min(GLANCE if source.slow else MOST, max(1, VALUES // math.prod(source.shape)))
+    for batch in evaluation_batches(source, batch_size=size):
         if head is not None:
             head.check(batch.x)
         if labels and model.num_classes is not None:
             _check_labels(model, model.num_classes, batch.y, what)
-        if source.rendered:
+        if few:
             break
 
 
@@ -131,15 +142,28 @@ def _check_some_labels(data: Data) -> None:
         )
 
 
+def _how_to_label(model: VAE) -> str:
+    """How examples get the labels that a model takes, in the files that it was trained on."""
+    how = model.preprocessing
+    if isinstance(how, ImagePreprocessing) and how.classes:
+        names = ", ".join(how.classes[:10]) + (", ..." if len(how.classes) > 10 else "")
+        return f"give a folder whose sub-folders are named as the classes ({names})"
+    if isinstance(how, TablePreprocessing) and how.label:
+        return f"give their classes in a column {how.label!r}"
+    return (
+        f"pass (x, y) with int64 labels in 0..{(model.num_classes or 0) - 1}, or give a file with "
+        f"arrays x and y (.npz)"
+    )
+
+
 def _check_labels(model: VAE, num_classes: int, y: torch.Tensor | None, what: str) -> None:
     if y is None and model.semi_supervised:
         return
-    if y is None:
+    if y is None or (not model.semi_supervised and bool((y == UNLABELLED).all())):
         others = any(getattr(p, "num_classes", None) for p in (model.encoder, model.decoder))
         part = "the model" if others else f"the model's prior ({type(model.prior).__name__})"
         raise DataError(
-            f"{part} is conditioned on labels, but {what} have none: pass (x, y) with int64 "
-            f"labels in 0..{num_classes - 1}"
+            f"{part} is conditioned on labels, but {what} have none: {_how_to_label(model)}"
         )
     low, high = int(y.min()), int(y.max())
     if low < (-1 if model.semi_supervised else 0) or high >= num_classes:

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,31 @@ def replacing(path: Path) -> Iterator[Path]:
             told = error.strerror or str(error)
             raise OSError(error.errno or errno.EIO, told, str(path)) from error
         raise
+
+
+@contextmanager
+def filling(folder: Path) -> Iterator[Path]:
+    """A folder whose files, yet to be written, go to ``folder`` at the end; gone on an error.
+
+    One that is not there appears by one rename; into another each file is moved.
+    """
+    named, folder = str(folder), folder.resolve()
+    name = f".{folder.name}.{secrets.token_hex(8)}"
+    temporary = (folder if folder.is_dir() else folder.parent) / name
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if temporary.parent != folder:
+            temporary.replace(folder)
+            return
+        for file in [path for path in temporary.rglob("*") if path.is_file()]:
+            target = folder / file.relative_to(temporary)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(target)
+    except OSError as error:
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), named) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def dump_json(value: Any) -> str:

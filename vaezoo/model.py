@@ -15,6 +15,7 @@ from torch.distributions import Distribution
 from vaezoo import importance
 from vaezoo.batch import Batch
 from vaezoo.errors import DataError, LatentsError, NoBoundError, OptionError, did_you_mean
+from vaezoo.heads.data_checks import check_finite
 from vaezoo.inference import CHUNK, chunks, inference, seeded
 from vaezoo.interpolation import PATHS, Mode
 from vaezoo.objectives import ELBO, Objective
@@ -186,6 +187,7 @@ class VAE(nn.Module):
                 f"{', '.join(map(str, self.latent_shape))})"
             )
         z = z.to(self.device, self.dtype)
+        check_finite(z.reshape(-1, *self.latent_shape), "code")
         return self.decoder(z, self._labels(y, z.shape[-1 - event]))  # type: ignore[no-any-return]
 
     @inference
@@ -440,6 +442,7 @@ class VAE(nn.Module):
             )
         x = x.to(self.device)
         x = x.to(self.dtype) / 255 if x.dtype == torch.uint8 else x.to(self.dtype)
+        check_finite(x, "example")
         if (head := getattr(self.decoder, "head", None)) is not None:
             head.check(x)
         return x, self._labels(y, len(x), unlabelled=self.semi_supervised)

@@ -80,6 +80,9 @@ class Objective(nn.Module, ABC):
 
     per_example: bool = True
     """Whether each example's loss is its own; False if a term couples the batch."""
+    maximises: str = "elbo"
+    """Of ``Terms.logs``, the bound on log p(x) that training raises: validation reports it beside
+    the ELBO, and the best weights are those with most of it."""
 
     def __init__(self, *, samples: int = 1, **weights: float | Schedule) -> None:
         super().__init__()

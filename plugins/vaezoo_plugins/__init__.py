@@ -57,6 +57,68 @@ def vaezoo_specs() -> Iterator[vaezoo.VariantSpec]:
         "arXiv:1406.5298",
     )
     yield vaezoo.VariantSpec(
+        name="beta-tc-vae",
+        target="vaezoo_plugins.beta_tc_vae:beta_tc_vae",
+        summary="Weighs the total correlation of the latents, as a part of the KL",
+        paper="Chen et al. 2018, Isolating Sources of Disentanglement in Variational "
+        "Autoencoders, arXiv:1802.04942",
+    )
+    yield vaezoo.VariantSpec(
+        name="factor-vae",
+        target="vaezoo_plugins.factor_vae:factor_vae",
+        summary="Adds the total correlation of the latents, as a critic estimates it",
+        paper="Kim & Mnih 2018, Disentangling by Factorising, arXiv:1802.05983",
+    )
+    yield vaezoo.VariantSpec(
+        name="dip-vae",
+        target="vaezoo_plugins.dip_vae:dip_vae",
+        summary="Brings the covariance of all codes to the identity (I and II)",
+        paper="Kumar, Sattigeri & Balakrishnan 2018, Variational Inference of Disentangled Latent "
+        "Concepts from Unlabeled Observations, arXiv:1711.00848",
+    )
+    yield vaezoo.VariantSpec(
+        name="info-vae",
+        target="vaezoo_plugins.info_vae:info_vae",
+        summary="Trades the KL of each example for an MMD of all codes to the prior",
+        paper="Zhao, Song & Ermon 2019, InfoVAE: Balancing Learning and Inference in Variational "
+        "Autoencoders, arXiv:1706.02262",
+    )
+    yield vaezoo.VariantSpec(
+        name="wae-mmd",
+        target="vaezoo_plugins.wae_mmd:wae_mmd",
+        summary="A deterministic autoencoder whose codes an MMD brings to the prior; no bound",
+        paper="Tolstikhin et al. 2018, Wasserstein Auto-Encoders, arXiv:1711.01558",
+    )
+    yield vaezoo.VariantSpec(
+        name="iwae",
+        target="vaezoo_plugins.iwae:iwae",
+        summary="Maximises the importance-weighted bound, tighter than the ELBO",
+        paper="Burda, Grosse & Salakhutdinov 2016, Importance Weighted Autoencoders, "
+        "arXiv:1509.00519",
+    )
+    tighter = (
+        "Rainforth et al. 2018, Tighter Variational Bounds are Not Necessarily Better, "
+        "arXiv:1802.04537"
+    )
+    yield vaezoo.VariantSpec(
+        name="miwae",
+        target="vaezoo_plugins.miwae:miwae",
+        summary="Averages importance-weighted bounds, for an encoder's gradient with less noise",
+        paper=tighter,
+    )
+    yield vaezoo.VariantSpec(
+        name="ciwae",
+        target="vaezoo_plugins.ciwae:ciwae",
+        summary="Maximises a mixture of the ELBO and the importance-weighted bound",
+        paper=tighter,
+    )
+    yield vaezoo.VariantSpec(
+        name="piwae",
+        target="vaezoo_plugins.piwae:piwae",
+        summary="Importance weighting for the decoder, less of it for the encoder",
+        paper=tighter,
+    )
+    yield vaezoo.VariantSpec(
         name="vq-vae",
         target="vaezoo_plugins.vq_vae:vq_vae",
         summary="Discrete codes out of a learned codebook",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -142,3 +144,46 @@ def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path, Image.fromarray(np.ones((H, W), np.float32)), "a.tif")
     with pytest.raises(ValueError, match="floating-point numbers"):
         pixels(path)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [(np.int32, 70_000), (np.int32, -3)])
+def test_more_than_sixteen_bits_are_refused(tmp_path: Path, dtype: Any, value: int) -> None:
+    values = np.full((H, W), value, dtype)
+    path = written(tmp_path, Image.fromarray(values), "a.tif")
+    with pytest.raises(ValueError, match=f"whole numbers of {value} to {value}, .*16 bits"):
+        pixels(path)
+
+
+def test_sixteen_bit_tiffs_become_their_upper_eight(tmp_path: Path) -> None:
+    values = np.arange(H * W, dtype=np.uint16).reshape(H, W) * 1700
+    path = written(tmp_path, Image.fromarray(values), "a.tif")
+    assert pixels(path)[0].tolist() == (values / 257).round().tolist()
+
+
+def test_a_tiff_that_pillow_does_not_read_says_so(tmp_path: Path) -> None:
+    path = written(tmp_path, Image.fromarray(np.ones((H, W), np.float32)), "a.tif")
+    content = bytearray(path.read_bytes())
+    assert content[:2] == b"II"
+    start = int.from_bytes(content[4:8], "little") + 2
+    for entry in range(start, start + 12 * content[start - 2], 12):
+        if int.from_bytes(content[entry : entry + 2], "little") == 258:  # bits of a pixel
+            content[entry + 8] = 64
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"does not read this kind of TIFF.*8 or 16 bits"):
+        pixels(path)
+
+
+def test_heic_names_the_package_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "a.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.raises(ValueError, match="pip install pillow-heif"):
+        pixels(tmp_path / "a.HEIC")
+    registered: list[str] = []
+    fake = ModuleType("pillow_heif")
+    fake.register_heif_opener = lambda: registered.append("heic")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pillow_heif", fake)
+    with pytest.raises(OSError, match="cannot identify"):
+        pixels(tmp_path / "a.HEIC")
+    assert registered == ["heic"]

@@ -119,3 +119,33 @@ def test_an_importance_weighted_bound_over_the_wrong_axis(fails: Fails) -> None:
             return made(parts, objective=Batch(samples=5))
     """
     fails("loss", "d loss / d log p(x|z), summed over K", source)
+
+
+IWAE = """
+    import math
+
+    class IWAE(Objective):
+        maximises = "iwae"
+
+        def score(self, trace, weights):
+            bound = trace.log_w.logsumexp(0) - math.log(len(trace.log_w))
+            return Terms({loss}, {{{logs}}})
+
+    def recipe(options: Options, parts):
+        return made(parts, objective=IWAE(samples=5))
+"""
+
+
+def test_a_bound_that_is_not_reported(fails: Fails) -> None:
+    source = IWAE.format(loss="-bound", logs="")
+    fails("bound", "the figure 'iwae', which maximises names, in Terms.logs", source)
+
+
+def test_a_reported_bound_without_log_k(fails: Fails) -> None:
+    source = IWAE.format(loss="-bound", logs="'iwae': bound + math.log(5)")
+    fails("bound", "from the mean to the largest of log_w", source)
+
+
+def test_a_loss_that_is_not_minus_the_reported_bound(fails: Fails) -> None:
+    source = IWAE.format(loss="-bound.clamp(max=-1000.0)", logs="'iwae': bound")
+    fails("bound", "a loss of -iwae", source)

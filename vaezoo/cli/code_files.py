@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -18,10 +18,14 @@ import safetensors
 import torch
 from torch import Tensor
 
-from vaezoo.cli.outputs import ARRAYS, CSV, NAMES, cells, collected, write_arrays, write_csv
+from vaezoo.cli.array_outputs import NAMES, write_arrays
+from vaezoo.cli.outputs import ARRAYS, CSV, cells, write_csv
 from vaezoo.data.array_files import open_arrays
+from vaezoo.data.array_rows import on_disk
 from vaezoo.data.convert import as_tensor
-from vaezoo.data.csv_file import layout, read_cells
+from vaezoo.data.csv_file import layout
+from vaezoo.data.csv_rows import spool_cells
+from vaezoo.data.file_source import Read, look_through, pieces
 from vaezoo.errors import DataError
 from vaezoo.words import counted
 
@@ -40,27 +44,34 @@ class CodeRows(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Codes:
-    """What a file holds. z: (N, *latent) float32 or float64; y: (N,) integers, or None."""
+    """What a file holds: N codes *latent, float32 or float64, which stay in it.
 
-    z: Tensor
+    y: (N,) integers, or None.
+    """
+
+    read: Read
+    shape: tuple[int, ...]
+    """(N, *latent)."""
     y: Tensor | None = None
-    names: tuple[str, ...] = ()
+    names: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return self.shape[0]
 
 
 def write_codes(
     path: Path,
     batches: Iterable[CodeRows],
-    names: tuple[str, ...],
-    classes: tuple[str, ...],
+    names: Sequence[str],
+    classes: Sequence[str],
 ) -> None:
-    """Write codes by the path's ending; a ``.csv`` file batch by batch.
+    """Write codes by the path's ending, batch by batch.
 
     ``.safetensors`` and ``.npz`` hold ``z``, ``stddev`` and ``y``; ``.npy`` z alone; ``.csv`` a
     column for each latent, after ``name`` and ``y``.
     """
     if path.suffix.lower() != CSV:
-        arrays = collected(batch._asdict() for batch in batches)
-        write_arrays(path, arrays, names, classes if "y" in arrays else ())
+        write_arrays(path, (batch._asdict() for batch in batches), names, classes)
         return
     batches = iter(batches)
     first = next(batches)
@@ -77,7 +88,7 @@ def write_codes(
     write_csv(path, [NAME, *labelled, *(f"z{i}" for i in range(size))], rows())
 
 
-def read_codes(path: Path, latent: tuple[int, ...]) -> Codes:
+def open_codes(path: Path, latent: tuple[int, ...]) -> Codes:
     """The codes of a file, for a model whose codes have that shape. Raises DataError."""
     kind = path.suffix.lower()
     if not path.is_file():
@@ -85,24 +96,25 @@ def read_codes(path: Path, latent: tuple[int, ...]) -> Codes:
     if kind not in ENDINGS:
         raise DataError(f"{path} is no file of codes: these end in {', '.join(ENDINGS)}")
     codes = _from_csv(path) if kind == CSV else _from_arrays(path)
-    z, size = codes.z, math.prod(latent)
-    if z.ndim < 2 or not len(z) or tuple(z.shape[1:]) not in (latent, (size,)):
+    shape = codes.shape
+    if len(shape) < 2 or not shape[0] or shape[1:] not in (latent, (math.prod(latent),)):
         wanted = ", ".join(map(str, latent))
+        raise DataError(f"{path} holds codes of shape {shape}; the model's: (N, {wanted})")
+    size = shape[0]
+    if codes.y is not None and codes.y.shape != (size,):
         raise DataError(
-            f"{path} holds codes of shape {tuple(z.shape)}; the model's: (N, {wanted})"
+            f"{path} holds {counted(size, 'code')}, but labels of shape {tuple(codes.y.shape)}"
         )
-    bad = torch.nonzero(~z.flatten(1).isfinite().all(1))
-    if len(bad):
-        raise DataError(
-            f"{path}: {len(bad)} of {counted(len(z), 'code')} hold NaN or infinity, the first "
-            f"at index {int(bad[0])}"
-        )
-    if codes.y is not None and codes.y.shape != (len(z),):
-        raise DataError(
-            f"{path} holds {counted(len(z), 'code')}, but labels of shape {tuple(codes.y.shape)}"
-        )
-    names = codes.names if len(codes.names) == len(z) else ()
-    return Codes(z=z.reshape(len(z), *latent), y=codes.y, names=names)
+
+    def read(start: int, stop: int) -> Tensor:
+        return codes.read(start, stop).reshape(-1, *latent)
+
+    try:
+        look_through(read, size, latent, "code")
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    names = codes.names if len(codes.names) == size else ()
+    return Codes(read=read, shape=(size, *latent), y=codes.y, names=names)
 
 
 def _from_csv(path: Path) -> Codes:
@@ -110,10 +122,16 @@ def _from_csv(path: Path) -> Codes:
     others = {NAME, LABEL} if lay.header else set()
     columns = [column for column in lay.columns if column not in others]
     label, name = ([c] if c in lay.columns and lay.header else [] for c in (LABEL, NAME))
-    found = read_cells(path, lay, [*columns, *label], *name)
-    values = torch.tensor(found.values)
-    y = values[:, -1].long() if label else None
-    return Codes(z=values[:, : len(columns)], y=y, names=tuple(found.labels))
+    found = spool_cells(path, lay, [*columns, *label], name[0] if name else None)
+    size, width = len(found), len(columns)
+    parts = pieces(size, (found.columns,)) if label else []
+    y = [found.read(*part)[:, -1].long() for part in parts]
+    return Codes(
+        read=lambda start, stop: found.read(start, stop)[:, :width],
+        shape=(size, width),
+        y=torch.cat(y) if y else None,
+        names=found.labels,
+    )
 
 
 def _from_arrays(path: Path) -> Codes:
@@ -121,13 +139,18 @@ def _from_arrays(path: Path) -> Codes:
     if file.keys and "z" not in file.keys and len(file.keys) > 1:
         raise DataError(f"{path} holds the arrays {', '.join(file.keys)}, and none is called z")
     key = "z" if "z" in file.keys else next(iter(file.keys), "")
+
+    def read(start: int, stop: int) -> Tensor:
+        z = as_tensor(rows.read(start, stop))
+        return z if z.is_floating_point() else z.to(torch.get_default_dtype())
+
     try:
-        z = as_tensor(file[key])
+        rows = on_disk(file, key)
+        read(0, min(1, *rows.shape))
         y = as_tensor(file["y"]) if "y" in file.keys else None
     except DataError as error:
         raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
-    z = z if z.is_floating_point() else z.to(torch.get_default_dtype())
-    return Codes(z=z, y=y, names=_names_in(path))
+    return Codes(read=read, shape=rows.shape, y=y, names=_names_in(path))
 
 
 def _names_in(path: Path) -> tuple[str, ...]:

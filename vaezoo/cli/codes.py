@@ -28,7 +28,7 @@ from vaezoo.cli.usage import UsageError, check_seed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vaezoo.cli.code_files import CodeRows
+    from vaezoo.cli.code_files import CodeRows, Codes
     from vaezoo.cli.saved import Saved
     from vaezoo.model import VAE
 
@@ -93,18 +93,18 @@ def decode(argv: Sequence[str]) -> None:
     out = check_made(asked.out, "decode", sheet=False, overwrite=asked.overwrite)
     if asked.path and not asked.codes:
         raise UsageError("decode: say which codes, as in `vaezoo decode RUN z.safetensors`")
-    from vaezoo.cli.code_files import read_codes
+    from vaezoo.cli.code_files import open_codes
     from vaezoo.cli.reading import shown_reading
     from vaezoo.cli.saved import open_saved
     from vaezoo.inference import seeded
 
     saved = open_saved(asked.path, asked.device, "decode")
     model = saved.model
-    codes = read_codes(Path(asked.codes).expanduser(), model.latent_shape)
+    codes = open_codes(Path(asked.codes).expanduser(), model.latent_shape)
     y = _labels(saved, asked, codes.y)
-    batches = _decoded(model, codes.z, y, batch_size(model, asked), draw=asked.draw)
+    batches = _decoded(model, codes, y, batch_size(model, asked), draw=asked.draw)
     with shown_reading(), seeded(asked.seed, model.device):
-        write_made(out, model, batches, codes.names, len(codes.z))
+        write_made(out, model, batches, codes.names, len(codes))
     line(str(out))
 
 
@@ -136,16 +136,17 @@ def _labels(saved: Saved, asked: Decode, y: Tensor | None) -> Tensor | int | Non
 
 
 def _decoded(
-    model: VAE, z: Tensor, y: Tensor | int | None, size: int, *, draw: bool
+    model: VAE, codes: Codes, y: Tensor | int | None, size: int, *, draw: bool
 ) -> Iterator[Made]:
-    """p(x|z,y) of codes (N, *latent), in batches."""
+    """p(x|z,y) of codes, in batches."""
     import torch
 
     from vaezoo.data.progress import told
 
-    starts = range(0, len(z), size)
-    for start in told(starts, len(z), "decoding", size=lambda start: min(size, len(z) - start)):
-        piece = z[start : start + size]
+    n = len(codes)
+    starts = range(0, n, size)
+    for start in told(starts, n, "decoding", size=lambda start: min(size, n - start)):
+        piece = codes.read(start, min(start + size, n))
         whole = torch.full((len(piece),), y) if isinstance(y, int) else None
         labels = whole if y is None or isinstance(y, int) else y[start : start + size]
         px = model.decode(piece, labels)

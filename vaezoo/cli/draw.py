@@ -14,7 +14,7 @@ from vaezoo.cli.outputs import CSV
 from vaezoo.cli.tables import line
 from vaezoo.cli.usage import UsageError, check_seed, tell
 from vaezoo.errors import DataError
-from vaezoo.registry.paths import chosen_dataset
+from vaezoo.registry.paths import check_readable
 from vaezoo.words import counted
 
 if TYPE_CHECKING:
@@ -192,8 +192,7 @@ def check_images_of(saved: Saved, command: str, instead: str) -> None:
 
 def check_data(asked: FromData) -> None:
     """Raise UnknownComponentError for data of no known name, before torch is imported."""
-    if asked.data:
-        chosen_dataset(asked.data)
+    check_readable(asked.data)
 
 
 def check_count(flag: str, n: int | None) -> None:

@@ -15,7 +15,7 @@ from vaezoo.cli import metric_flags
 from vaezoo.cli.arguments import CorruptFlag, ModelPath, Unset, parse
 from vaezoo.cli.tables import line, table
 from vaezoo.cli.usage import check_seed
-from vaezoo.registry.paths import chosen_dataset
+from vaezoo.registry.paths import check_readable
 from vaezoo.words import counted
 
 MADE_ON = {"data": str, "split": str, "examples": int, "binarization": str, "seed": int}
@@ -56,8 +56,7 @@ def evaluate(argv: Sequence[str]) -> None:
     metric_flags.check(argv, names)
     about = "Measure a trained model; figures are in nats per example unless they say otherwise."
     asked = parse(metric_flags.command_class(Eval, names), argv, "eval", about)
-    if asked.data:
-        chosen_dataset(asked.data)
+    check_readable(asked.data)
     check_seed(asked.seed)
     metrics = metric_flags.with_samples(metric_flags.chosen(asked, names), asked.samples)
     from vaezoo.cli.reading import shown_reading

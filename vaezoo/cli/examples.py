@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -13,7 +13,7 @@ import tyro
 from vaezoo.cli.arguments import CorruptFlag, DataPath, ModelPath, Unset
 from vaezoo.cli.usage import UsageError
 from vaezoo.errors import did_you_mean
-from vaezoo.registry.paths import chosen_dataset, is_image
+from vaezoo.registry.paths import check_readable
 from vaezoo.words import counted
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Examples:
     source: Source
     binarization: Binarization
     batch_size: int
-    names: tuple[str, ...]
+    names: Sequence[str]
     """Which file or line each is; empty where nothing tells."""
 
     def __len__(self) -> int:
@@ -116,8 +116,7 @@ def check_asked(asked: Through) -> None:
         raise UsageError(
             f"the data are named twice, {asked.examples!r} and --data {asked.data}: name them once"
         )
-    if asked.chosen and not is_image(asked.chosen):
-        chosen_dataset(asked.chosen)
+    check_readable(asked.chosen)
     check_batch_size(asked)
 
 
@@ -161,7 +160,8 @@ def find_examples(
     from vaezoo.data import Subset
     from vaezoo.shown import shown_split
 
-    model, data = saved.model, saved.data(asked.chosen, asked.data_root, asked.corrupt)
+    model = saved.model
+    data = saved.data(asked.chosen, asked.data_root, asked.corrupt, lazily=True)
     check_preprocessing(model, data)
     split, source = (asked.split, data.split(asked.split)) if asked.split else shown_split(data)
     if first is not None and first < len(source):
@@ -178,9 +178,9 @@ def find_examples(
     )
 
 
-def _names(source: Source) -> tuple[str, ...]:
-    from vaezoo.data import Subset, TensorSource
+def _names(source: Source) -> Sequence[str]:
+    from vaezoo.data import Subset
 
     if isinstance(source, Subset) and (names := _names(source.source)):
         return tuple(names[i] for i in source.indices.tolist())
-    return source.names if isinstance(source, TensorSource) else ()
+    return source.names

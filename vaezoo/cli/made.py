@@ -10,15 +10,14 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vaezoo.cli.array_outputs import write_arrays
 from vaezoo.cli.outputs import (
     ARRAYS,
     CSV,
     cells,
     check_output,
-    collected,
     is_folder,
     png_names,
-    write_arrays,
     write_csv,
 )
 from vaezoo.errors import DataError
@@ -60,8 +59,8 @@ def write_made(
     elif out.suffix.lower() == CSV:
         _write_table(out, model, batches, names)
     else:
-        arrays = collected({"x": as_in_files(model, x), "y": y} for x, y in batches)
-        write_arrays(out, arrays, names, classes if "y" in arrays else ())
+        arrays = ({"x": as_in_files(model, x), "y": y} for x, y in batches)
+        write_arrays(out, arrays, names, classes)
 
 
 def as_in_files(model: VAE, x: Tensor) -> Tensor:
@@ -77,24 +76,26 @@ def as_in_files(model: VAE, x: Tensor) -> Tensor:
 
 
 def _write_images(folder: Path, batches: Iterable[Made], names: Sequence[str]) -> None:
-    """Each a PNG file, complete or absent."""
+    """Each a PNG file; all of them, or none."""
     from PIL import Image
 
+    from vaezoo.files import filling
     from vaezoo.pictures import save_png
     from vaezoo.pictures.sheet import check_images, to_bytes
 
     place = 0
-    for x, _ in batches:
-        if x.ndim != 4 or x.shape[1] not in (1, 3):
-            raise DataError(
-                f"examples of shape {tuple(x.shape[1:])} are no images: write them to a file "
-                f"ending in {', '.join((*ARRAYS, CSV) if x.ndim == 2 else ARRAYS)}"
-            )
-        check_images(x)
-        pixels = to_bytes(x).numpy()
-        for image in pixels[..., 0] if x.shape[1] == 1 else pixels:
-            save_png(Image.fromarray(image), folder / names[place])
-            place += 1
+    with filling(folder) as temporary:
+        for x, _ in batches:
+            if x.ndim != 4 or x.shape[1] not in (1, 3):
+                raise DataError(
+                    f"examples of shape {tuple(x.shape[1:])} are no images: write them to a file "
+                    f"ending in {', '.join((*ARRAYS, CSV) if x.ndim == 2 else ARRAYS)}"
+                )
+            check_images(x)
+            pixels = to_bytes(x).numpy()
+            for image in pixels[..., 0] if x.shape[1] == 1 else pixels:
+                save_png(Image.fromarray(image), temporary / names[place])
+                place += 1
 
 
 def _write_table(out: Path, model: VAE, batches: Iterable[Made], names: Sequence[str]) -> None:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vaezoo.cli.usage import UsageError
 from vaezoo.errors import DataError
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 ARRAYS = (".safetensors", ".npz", ".npy")
 CSV = ".csv"
-NAMES, CLASSES = "names", "class_names"
-"""Of a file of arrays: what its examples and its labels are called."""
 
 
 def is_folder(out: Path) -> bool:
@@ -56,54 +50,6 @@ def check_output(
             f"--out: {out} is there already: choose another name, or replace it with --overwrite"
         )
     return out
-
-
-def write_arrays(
-    path: Path,
-    arrays: Mapping[str, Tensor],
-    names: Sequence[str] = (),
-    classes: Sequence[str] = (),
-) -> None:
-    """Write arrays by the path's ending; a ``.npy`` file holds the first alone.
-
-    names of examples and classes go to a safetensors file's metadata, as JSON, and to arrays of
-    words in a ``.npz`` file. Nothing is pickled.
-    """
-    import numpy as np
-    import safetensors.torch
-
-    from vaezoo.files import replacing
-
-    words = {key: [*w] for key, w in ((NAMES, names), (CLASSES, classes)) if w}
-    kind = path.suffix.lower()
-    with replacing(path) as temporary:
-        if kind == ".safetensors":
-            metadata = {key: json.dumps(value) for key, value in words.items()}
-            tensors = {key: array.contiguous() for key, array in arrays.items()}
-            try:
-                safetensors.torch.save_file(tensors, temporary, metadata)
-            except safetensors.SafetensorError as error:  # as of a full disk
-                raise OSError(" ".join(str(error).split())) from error
-            return
-        numbers = {key: array.numpy() for key, array in arrays.items()}
-        with temporary.open("xb") as file:
-            if kind == ".npz":
-                texts = {key: np.array(value) for key, value in words.items()}
-                np.savez(file, allow_pickle=False, **numbers, **texts)
-            else:
-                np.save(file, next(iter(numbers.values())), allow_pickle=False)
-
-
-def collected(batches: Iterable[Mapping[str, Tensor | None]]) -> dict[str, Tensor]:
-    """The batches of each array as one, on the CPU; without those that are None."""
-    import torch
-
-    parts: dict[str, list[Tensor]] = {}
-    for batch in batches:
-        for key, array in batch.items():
-            if array is not None:
-                parts.setdefault(key, []).append(array.cpu())
-    return {key: torch.cat(arrays) for key, arrays in parts.items()}
 
 
 def write_csv(

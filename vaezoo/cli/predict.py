@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from vaezoo.cli.arguments import Unset, parse
@@ -31,26 +33,30 @@ def predict(argv: Sequence[str]) -> None:
     check_asked(asked)
     if asked.out is not None:
         check_output(asked.out, "predict", (CSV,), folder=False, overwrite=asked.overwrite)
-    import torch
-
     from vaezoo.cli.reading import shown_reading
     from vaezoo.cli.saved import open_saved
 
     saved = open_saved(asked.path, asked.device, "predict")
     saved.model.require_labels()
     examples = find_examples(saved, asked, labels=False)
-    with shown_reading():
-        batches = examples.batches("labels")
-        rows = [saved.model.predict_proba(b.x, seed=asked.seed).cpu() for b in batches]
-    probability, label = torch.cat(rows).max(1)
     size = saved.model.num_classes or 0
     called = saved.classes or tuple(map(str, range(size)))
+    counts = dict.fromkeys(range(size), 0)
+
+    def rows() -> Iterator[list[str]]:
+        names = iter(examples.names or map(str, count()))
+        for batch in examples.batches("labels"):
+            probability, label = saved.model.predict_proba(batch.x, seed=asked.seed).max(1)
+            for i, p in zip(label.tolist(), probability.tolist(), strict=True):
+                counts[i] += 1
+                yield [next(names), called[i], str(p)]
+
+    with shown_reading():
+        if asked.out is not None:
+            write_csv(asked.out, ["name", "label", "probability"], rows())
+        else:
+            deque(rows(), maxlen=0)  # for the counts
     line(examples.described)
-    counts = torch.bincount(label, minlength=size).tolist()
-    table((called[i], str(count)) for i, count in enumerate(counts))
+    table((called[i], str(n)) for i, n in counts.items())
     if asked.out is not None:
-        names = examples.names or tuple(map(str, range(len(examples))))
-        found = zip(names, label.tolist(), probability.tolist(), strict=True)
-        lines = ([name, called[i], str(p)] for name, i, p in found)
-        write_csv(asked.out, ["name", "label", "probability"], lines)
         line(str(asked.out))

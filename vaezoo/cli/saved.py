@@ -40,14 +40,17 @@ class Saved:
         chosen: str | None = None,
         root: Path | None = None,
         corrupt: Corrupt | None = None,
+        *,
+        lazily: bool = False,
     ) -> Data:
         """The data of that name, or of that path as the model takes them; else the run's.
 
-        corrupt: what to do with files and rows that cannot be read, else as the run did.
+        corrupt: what to do with files and rows that cannot be read, else as the run did. lazily:
+        the examples of a path stay in their files.
         """
         with shown_reading():
             if chosen:
-                return data_for(self.model, chosen, root, corrupt=corrupt)
+                return data_for(self.model, chosen, root, corrupt=corrupt, lazily=lazily)
             return self._data_of_the_run(root, corrupt)
 
     def binarization(self, chosen: Binarization | None = None) -> Binarization:

@@ -51,7 +51,7 @@ def score(argv: Sequence[str]) -> None:
     examples = find_examples(saved, asked)
     with shown_reading():
         columns = _scores(examples, asked.samples, asked.seed)
-    names = examples.names or tuple(map(str, range(len(examples))))
+    names = examples.names or list(map(str, range(len(examples))))
     _show(columns, names, f"{examples.described}; seed {asked.seed}")
     if asked.out is not None:
         write_csv(asked.out, ["name", *columns], _rows(names, [*columns.values()]))
@@ -74,7 +74,7 @@ def _scores(examples: Examples, samples: int, seed: int) -> dict[str, Tensor]:
     aligned = replace(examples, batch_size=-(-size // BLOCK) * BLOCK)
     nats: list[Tensor] = []
     for b in aligned.batches("log p(x)"):
-        y, first = examples.labels(b), sum(map(len, nats))
+        y, first = examples.labels(b), len(nats) * aligned.batch_size
         nats.append(model.log_likelihood(b.x, y, samples, seed, chunk=chunk, first=first))
     rows = {"elbo": elbo, "log_likelihood": nats}
     columns = {name: torch.cat(pieces).double().cpu() for name, pieces in rows.items()}

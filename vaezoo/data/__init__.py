@@ -10,7 +10,7 @@ from vaezoo.data.preprocessing import (
     TablePreprocessing,
 )
 from vaezoo.data.progress import listening
-from vaezoo.data.reading import data_for, original_units, read_for
+from vaezoo.data.reading import data_for, open_for, original_units, read_for
 from vaezoo.data.select import select
 from vaezoo.data.source import Source, Subset, TensorSource
 from vaezoo.data.splits import Data, as_data, hold_out, named_splits, shuffled_indices
@@ -40,6 +40,7 @@ __all__ = [
     "hold_out",
     "listening",
     "named_splits",
+    "open_for",
     "original_units",
     "oversample_labelled",
     "read_for",

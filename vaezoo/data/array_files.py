@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import safetensors
 import safetensors.torch
+from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -81,6 +82,9 @@ def _numpy(path: Path, key: str | None) -> Any:
     """Likewise of a .npz file; of a .npy file, which has no keys, its array."""
     # Opened here: of a damaged archive numpy would leave the file open.
     with path.open("rb") as file:
+        if key is None and file.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX:
+            return ()  # without reading its array
+        file.seek(0)
         loaded = np.load(file, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return () if key is None else loaded

@@ -5,8 +5,9 @@ Shapes: N examples, D numbers, C channels, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Literal
 
@@ -15,10 +16,12 @@ import torch
 from torch import Tensor
 
 from vaezoo.data.array_files import ArrayFile, find_keys, open_arrays
+from vaezoo.data.array_rows import Rows
 from vaezoo.data.convert import as_tensor
+from vaezoo.data.file_source import FileSource, Read, look_through
 from vaezoo.data.files import FileOptions, class_indices, classes_of, located, split_places
 from vaezoo.data.preprocessing import ArrayPreprocessing
-from vaezoo.data.source import Source, Subset, TensorSource
+from vaezoo.data.source import Source, Subset, TensorSource, as_values, check_shape
 from vaezoo.data.splits import Data, named_splits
 from vaezoo.errors import DataError
 from vaezoo.options import to_json
@@ -72,30 +75,80 @@ def array(options: ArrayOptions, root: Path | None) -> Data:
     )
 
 
-def read_arrays(
+def source_of_arrays(
     path: Path,
     preprocessing: ArrayPreprocessing | None,
     *,
     shape: tuple[int, ...],
     labels: bool,
-) -> TensorSource:
+    rows: Callable[[ArrayFile, str], Rows],
+) -> FileSource:
     """Another file's examples, of all its splits. Raises DataError.
 
-    shape: of one example, as it is wanted. labels: read those too, if the file has them. Without
-    a preprocessing the shape tells where the channels lie.
+    shape: of one example, as it is wanted. labels: read those too, if the file has them. rows:
+    how the arrays of examples are read. Without a preprocessing the shape tells where the
+    channels lie.
     """
     file = open_arrays(path)
     how = preprocessing or ArrayPreprocessing()
     key, chosen = (name if name in file.keys else None for name in (how.key, how.labels))
-    x, y = [], []
+    parts, y = [], []
     for of_x, of_y in find_keys(file, key, chosen, advice="rename one of them").values():
-        last = tuple(file[of_x].shape[1:]) == (*shape[1:], shape[0])
+        array = rows(file, of_x)
+        last = array.shape[1:] == (*shape[1:], shape[0])
         channels = how.channels if preprocessing or not last else "last"
-        x.append(read_array(file, of_x, channels).x)
+        parts.append(_part(file, of_x, array, channels))
         if labels and of_y is not None:
             found = _labels(file, of_y)
             y.append(_indices(found, how.classes, file.where(of_y)))
-    return TensorSource(torch.cat(x), torch.cat(y) if y else None)
+    if len({(part.shape, part.dtype) for part in parts}) > 1:
+        raise DataError(
+            f"{path}: its arrays of examples differ in shape or type; bring them to one"
+        )
+    starts = [0, *accumulate(part.size for part in parts)]
+
+    def read(start: int, stop: int) -> Tensor:
+        bounds = (
+            (max(start - s, 0), min(stop - s, p.size)) for s, p in zip(starts, parts, strict=False)
+        )
+        return torch.cat([p.read(*b) for p, b in zip(parts, bounds, strict=True) if b[0] < b[1]])
+
+    return FileSource(
+        read,
+        starts[-1],
+        parts[0].shape,
+        y=torch.cat(y) if y else None,
+        unit_range=all(part.unit_range for part in parts),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """One array of examples, whose values have been looked at."""
+
+    read: Read
+    size: int
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    unit_range: bool
+
+
+def _part(file: ArrayFile, key: str, array: Rows, channels: Channels) -> _Part:
+    """Raises DataError, which names the array."""
+
+    def read(start: int, stop: int) -> Tensor:
+        return as_values(arranged(as_tensor(array.read(start, stop)), channels))
+
+    try:
+        check_shape(array.shape)
+        first = read(0, 1)
+        shape = tuple(first.shape[1:])
+        unit_range = look_through(read, array.shape[0], shape)
+    except DataError as error:
+        raise DataError(f"{file.where(key)}: {error}") from error
+    return _Part(
+        read=read, size=array.shape[0], shape=shape, dtype=first.dtype, unit_range=unit_range
+    )
 
 
 def read_array(

@@ -130,9 +130,31 @@ def read_cells(
 
     skip: leave out rows with faults, instead of refusing. Raises DataError.
     """
+    numbers, labels, lines, skipped = array("d"), list[str](), list[int](), list[str]()
+    for line, row, word in each_row(path, layout, columns, label, skipped if skip else None):
+        numbers.extend(row)
+        lines.append(line)
+        if label is not None:
+            labels.append(word)
+    values = np.frombuffer(numbers, np.float64).reshape(len(lines), len(columns))
+    return Cells(values=values, labels=labels, lines=lines, skipped=skipped)
+
+
+def each_row(
+    path: Path,
+    layout: Layout,
+    columns: Sequence[str],
+    label: str | None,
+    skipped: list[str] | None,
+) -> Iterator[tuple[int, list[float], str]]:
+    """The line, the numbers and the label ("" without a column of them) of each row.
+
+    skipped: takes the faults of the rows that are left out; None: they are refused. Raises
+    DataError, for a file without any row too.
+    """
     wanted = [place_of(path, layout, name) for name in columns]
     labelled = None if label is None else place_of(path, layout, label)
-    numbers, labels, lines, skipped = array("d"), list[str](), list[int](), list[str]()
+    found = False
     for place, (line, cells) in enumerate(_rows(path, layout.delimiter)):
         if place == 0 and layout.header:
             continue
@@ -146,19 +168,15 @@ def read_cells(
                     f"{path}, {error}; if this line names the columns, say header='yes' "
                     f"(--data.header yes), else repair it"
                 ) from None
-            if not skip:
+            if skipped is None:
                 raise DataError(f"{path}, {error}; {_advice(layout.options)}") from None
             skipped.append(str(error))
             continue
-        numbers.extend(row)
-        lines.append(line)
-        if labelled is not None:
-            labels.append(word)
-    if not lines:
-        found = f"; the first fault: {skipped[0]}" if skipped else ""
-        raise DataError(f"{path} holds no rows of numbers{found}")
-    values = np.frombuffer(numbers, np.float64).reshape(len(lines), len(wanted))
-    return Cells(values=values, labels=labels, lines=lines, skipped=skipped)
+        found = True
+        yield line, row, word
+    if not found:
+        fault = f"; the first fault: {skipped[0]}" if skipped else ""
+        raise DataError(f"{path} holds no rows of numbers{fault}")
 
 
 def _is_count(cells: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import Generic, TypeVar
 
@@ -20,12 +21,15 @@ from vaezoo.data.pixels import SUFFIXES, read
 from vaezoo.data.preprocessing import ImagePreprocessing
 from vaezoo.data.progress import told
 from vaezoo.errors import DataError
-from vaezoo.words import counted
+from vaezoo.words import counted, in_bytes
 
 T = TypeVar("T")
 THREADS = min(16, os.cpu_count() or 1)  # Pillow decodes outside of Python's lock
+QUEUED = 1024  # files
 MEMORY = 4.0  # GiB
-SMALLER = "choose a smaller image_size (--image-size), or allow more with memory (--data.memory)"
+SMALLER = (
+    "choose a smaller image_size (--image-size), or allow more GiB with memory (--data.memory)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,17 +83,19 @@ def decode(
     *,
     memory: float = MEMORY,
     advice: str = SMALLER,
+    what: str = "reading images",
 ) -> tuple[Tensor, Results[None]]:
     """The pixels of all files that can be read: (N, C, H, W) uint8.
 
-    memory: how many GiB they may take. advice: what to do where they take more. Raises DataError.
+    memory: how many GiB they may take. advice: what to do where they take more. what: is done, as
+    it is told of; "" tells nothing. Raises DataError.
     """
-    size = len(files) * torch.Size(preprocessing.shape).numel() / 2**30
-    if size > memory:
+    size = len(files) * torch.Size(preprocessing.shape).numel()
+    if size > memory * 2**30:
         shape = "x".join(map(str, preprocessing.shape))
         raise DataError(
-            f"{counted(len(files), 'image')} of {shape} take {size:.1f} GiB, more than the "
-            f"{memory:g} GiB that may be taken: {advice}"
+            f"{counted(len(files), 'image')} of {shape} take {in_bytes(size)}, more than the "
+            f"{in_bytes(memory * 2**30)} that may be taken: {advice}"
         )
     x = torch.empty(len(files), *preprocessing.shape, dtype=torch.uint8)
     pixels = x.numpy()
@@ -97,7 +103,7 @@ def decode(
     def put(i: int) -> None:
         pixels[i] = read(files[i].path, preprocessing)
 
-    results = each(put, files, corrupt=preprocessing.corrupt, what="reading images")
+    results = each(put, files, corrupt=preprocessing.corrupt, what=what)
     kept = x if not results.faults else x[torch.tensor([*results.good], dtype=torch.int64)]
     return kept, results
 
@@ -117,8 +123,12 @@ def each(
             return DataError(f"{files[i].name} ({' '.join(str(error).split()) or repr(error)})")
 
     with ThreadPoolExecutor(THREADS) as pool:
-        found = pool.map(attempt, range(len(files)))
-        for i, result in enumerate(told(found, len(files), what)):
+        # Some at a time: the pool would hold a future for each file.
+        found = chain.from_iterable(
+            pool.map(attempt, range(len(files))[start : start + QUEUED])
+            for start in range(0, len(files), QUEUED)
+        )
+        for i, result in enumerate(told(found, len(files), what) if what else found):
             if not isinstance(result, DataError):
                 results.good[i] = result
             elif corrupt == "refuse":

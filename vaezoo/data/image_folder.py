@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from torch import Tensor
 
+from vaezoo.data.file_source import FileSource
 from vaezoo.data.files import (
     Corrupt,
     FileOptions,
@@ -19,7 +21,7 @@ from vaezoo.data.files import (
     warn_of_skipped,
 )
 from vaezoo.data.image_files import MEMORY, File, decode, each, list_files
-from vaezoo.data.pixels import Look, look
+from vaezoo.data.pixels import Look, look, read
 from vaezoo.data.preprocessing import ImagePreprocessing
 from vaezoo.data.source import Subset, TensorSource
 from vaezoo.data.splits import Data, named_splits
@@ -78,9 +80,9 @@ def image_folder(options: ImageFolderOptions, root: Path | None) -> Data:
         classes=_classes(files) if options.labels else (),
         corrupt=options.corrupt,
     )
-    x, read = decode(files, preprocessing, memory=options.memory)
-    faults += read.faults
-    files = [files[i] for i in read.good]
+    x, decoded = decode(files, preprocessing, memory=options.memory)
+    faults += decoded.faults
+    files = [files[i] for i in decoded.good]
     warn_of_skipped(faults, len(files) + len(faults), f"images in {path}")
     return _data(options, files, x, preprocessing, skipped=len(faults))
 
@@ -91,13 +93,46 @@ def read_images(path: Path, preprocessing: ImagePreprocessing, *, labels: bool) 
     labels: whether sub-folders are the classes of the preprocessing. Raises DataError.
     """
     files = list_files(path)
-    x, read = decode(files, preprocessing, advice="give them in several folders")
-    warn_of_skipped(read.faults, len(files), f"images in {path}")
-    files = [files[i] for i in read.good]
+    x, decoded = decode(files, preprocessing, advice="give them in several folders")
+    warn_of_skipped(decoded.faults, len(files), f"images in {path}")
+    files = [files[i] for i in decoded.good]
     classes = preprocessing.classes
     y = labels_of(files, classes) if labels and classes else None
     count = None if y is None else len(classes)
     return TensorSource(x, y, count, names=[file.name for file in files])
+
+
+def open_images(path: Path, preprocessing: ImagePreprocessing, *, labels: bool) -> FileSource:
+    """The same as ``read_images``, but each image is decoded when it is asked for.
+
+    One that cannot be read is refused then. To skip such files all are decoded here, once more.
+    """
+    files = list_files(path)
+    if preprocessing.corrupt == "skip":
+        found = each(
+            lambda i: read(files[i].path, preprocessing).size,
+            files,
+            corrupt="skip",
+            what="checking images",
+        )
+        warn_of_skipped(found.faults, len(files), f"images in {path}")
+        files = [files[i] for i in found.good]
+    strict = replace(preprocessing, corrupt="refuse")
+
+    def pixels(start: int, stop: int) -> Tensor:
+        return decode(files[start:stop], strict, memory=math.inf, what="")[0]
+
+    classes = preprocessing.classes
+    y = labels_of(files, classes) if labels and classes else None
+    return FileSource(
+        pixels,
+        len(files),
+        preprocessing.shape,
+        y=y,
+        num_classes=None if y is None else len(classes),
+        names=[file.name for file in files],
+        slow=True,
+    )
 
 
 def labels_of(files: Sequence[File], classes: Sequence[str]) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vaezoo.data.file_source import FileSource
 from vaezoo.data.hashing import shuffled_indices
 from vaezoo.data.source import Repeated, Source, Subset, TensorSource
 from vaezoo.data.splits import Data, as_data
@@ -80,6 +81,7 @@ class Relabelled(Source):
         self.device = source.device
         self.unit_range = source.unit_range
         self.rendered = source.rendered
+        self.slow = source.slow
         self.factor_names = source.factor_names
         self.factor_sizes = source.factor_sizes
 
@@ -161,7 +163,7 @@ def labels_of(source: Source, title: str) -> Tensor:
         raise DataError(f"{title} has no labels")
     if isinstance(source, Subset):
         return labels_of(source.source, title)[source.indices.cpu()]
-    if isinstance(source, TensorSource | Relabelled) and source.y is not None:
+    if isinstance(source, TensorSource | FileSource | Relabelled) and source.y is not None:
         return source.y.cpu()  # without making the examples
     places = torch.arange(len(source), device=source.device)
     pieces = (places[start : start + BATCH] for start in range(0, len(places), BATCH))

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from vaezoo.data.arrays import read_arrays
+from vaezoo.data.array_rows import in_memory, on_disk
+from vaezoo.data.arrays import source_of_arrays
 from vaezoo.data.files import Corrupt
-from vaezoo.data.image_folder import read_images
+from vaezoo.data.image_folder import open_images, read_images
 from vaezoo.data.pixels import SUFFIXES
 from vaezoo.data.preprocessing import ArrayPreprocessing, ImagePreprocessing, TablePreprocessing
-from vaezoo.data.source import TensorSource
+from vaezoo.data.source import Source, TensorSource
 from vaezoo.data.splits import Data, as_data, choice_of, named_splits
-from vaezoo.data.table import as_it_is, read_table
+from vaezoo.data.table import as_it_is, open_table, read_table
 from vaezoo.errors import DataError
 from vaezoo.registry.paths import chosen_dataset, is_image, reader
 
@@ -43,7 +44,26 @@ def read_for(
     corrupt: "skip" leaves out images and rows that cannot be read, with a warning; default, as
     the training data were read. Raises DataError.
     """
-    path = Path(path).expanduser()
+    source = _read(model, Path(path), corrupt, lazily=False)
+    assert isinstance(source, TensorSource)
+    return source
+
+
+def open_for(
+    model: VAE, path: str | os.PathLike[str], *, corrupt: Corrupt | None = None
+) -> Source:
+    """The same examples as ``read_for`` gives, read from the file or folder as they are used.
+
+    So memory is bounded, whatever their number: of each, its name and its label are held. Arrays
+    and tables are looked through here; an image that cannot be read is refused when it is asked
+    for. The rows of a CSV, and arrays in a compressed ``.npz``, go to a temporary file. Raises
+    DataError.
+    """
+    return _read(model, Path(path), corrupt, lazily=True)
+
+
+def _read(model: VAE, path: Path, corrupt: Corrupt | None, *, lazily: bool) -> Source:
+    path = path.expanduser()
     if not path.exists():
         raise DataError(f"there is no file or folder {str(path)!r}")
     image = path.is_dir() or path.suffix.lower() in SUFFIXES
@@ -55,14 +75,16 @@ def read_for(
     if kind == "image-folder":
         images = _images(shape, how)
         images = replace(images, corrupt=corrupt or images.corrupt)
-        source = read_images(path, images, labels=labels)
+        source: Source = (open_images if lazily else read_images)(path, images, labels=labels)
     elif kind == "array":
         arrays = how if isinstance(how, ArrayPreprocessing) else None
-        source = read_arrays(path, arrays, shape=shape, labels=labels)
+        rows = on_disk if lazily else in_memory
+        found = source_of_arrays(path, arrays, shape=shape, labels=labels, rows=rows)
+        source = found if lazily else found.held()
     elif kind == "csv":
         table = how if isinstance(how, TablePreprocessing) else as_it_is(path)
         table = replace(table, corrupt=corrupt or table.corrupt)
-        source = read_table(path, table, labels=labels)
+        source = (open_table if lazily else read_table)(path, table, labels=labels)
     else:
         raise DataError(f"{path} is read as a whole, by the dataset {kind!r}: see as_data")
     if source.shape != shape:
@@ -80,18 +102,23 @@ def original_units(model: VAE, x: Tensor) -> Tensor:
 
 
 def data_for(
-    model: VAE, data: Any, root: Path | None = None, *, corrupt: Corrupt | None = None
+    model: VAE,
+    data: Any,
+    root: Path | None = None,
+    *,
+    corrupt: Corrupt | None = None,
+    lazily: bool = False,
 ) -> Data:
     """What ``as_data`` makes of data to use a model on: nothing is held out of raw data.
 
-    The path of a file or folder is read by ``read_for``, and is one split. corrupt: of such a
-    path, as there. Raises DataError or UnknownComponentError.
+    The path of a file or folder is read by ``read_for``, or ``lazily`` by ``open_for``, and is
+    one split. corrupt: of such a path, as there. Raises DataError or UnknownComponentError.
     """
     if isinstance(data, str | os.PathLike):
         one = {"name": "image-folder", "path": str(Path(data).expanduser().resolve())}
         choice = one if is_image(data) else chosen_dataset(data)
         if choice["name"] in OWN and "path" in choice:
-            source = read_for(model, choice["path"], corrupt=corrupt)
+            source = (open_for if lazily else read_for)(model, choice["path"], corrupt=corrupt)
             rule = "all, read as the model's training data were"
             path = {"path": choice["path"]}
             return named_splits(choice["name"], {"train": (source, rule)}, options=path)

@@ -29,6 +29,10 @@ class Source(ABC):
     """Where ``examples`` takes its index and leaves its answer."""
     rendered: bool = False
     """Whether examples are computed, all alike, so that a few of them tell of all."""
+    slow: bool = False
+    """Whether examples take long to read, as photographs do: checks look at a few of them."""
+    names: Sequence[str] = ()
+    """What the examples are called, such as their files, for people: none, or N."""
     unit_range: bool = True
     """Whether all values stand for numbers in [0, 1], as binarization needs. uint8 always does."""
     factor_names: tuple[str, ...] = ()
@@ -64,8 +68,7 @@ class TensorSource(Source):
     """Examples held in one tensor.
 
     x: (N, *shape), uint8, or floating or bool, kept as float32. y: (N,) of any integer dtype.
-    ``num_classes`` is one more than the greatest label unless given. names: what the examples
-    are called, such as their files, for people; none or N. Raises DataError.
+    ``num_classes`` is one more than the greatest label unless given. Raises DataError.
     """
 
     def __init__(
@@ -79,18 +82,8 @@ class TensorSource(Source):
         self.x = _checked_examples(x)
         self.names = tuple(names)
         assert len(self.names) in (0, len(x))
-        self.y = None
-        self.num_classes = None
-        if y is not None:
-            if len(y) != len(x):
-                raise DataError(
-                    f"there came {counted(len(x), 'example')} but {counted(len(y), 'label')}; "
-                    f"give one label per example"
-                )
-            self.y = _checked_labels(y).to(self.x.device)
-            self.num_classes = _checked_num_classes(self.y, num_classes)
-        elif num_classes is not None:
-            raise DataError(f"num_classes is {num_classes}, but there are no labels; pass y too")
+        self.y, self.num_classes = checked_labels(y, len(x), num_classes)
+        self.y = None if self.y is None else self.y.to(self.x.device)
         self.shape = tuple(self.x.shape[1:])
         self.device = self.x.device
         self.unit_range = self.x.dtype == torch.uint8 or bool(
@@ -146,6 +139,7 @@ class Subset(Source):
         self.device = source.device
         self.unit_range = source.unit_range
         self.rendered = source.rendered
+        self.slow = source.slow
         self.factor_names = source.factor_names
         self.factor_sizes = source.factor_sizes
 
@@ -180,12 +174,28 @@ def _checked_examples(x: Tensor) -> Tensor:
     """x: (N, *shape), as uint8 or float32. Raises DataError."""
     if not isinstance(x, Tensor):
         raise DataError(f"examples must be a Tensor, not {type(x).__name__}")
-    if x.ndim < 2:
+    check_shape(tuple(x.shape))
+    x = as_values(x)
+    if x.dtype == torch.uint8:
+        return x
+    bad = not_finite(x)
+    if len(bad):
+        raise not_finite_error(len(bad), len(x), int(bad[0]))
+    return x
+
+
+def check_shape(shape: tuple[int, ...]) -> None:
+    """Raise DataError unless examples can lie so: (N, *shape)."""
+    if len(shape) < 2:
         raise DataError(
-            f"examples must have shape (N, *shape), at least two dimensions; got {tuple(x.shape)}"
+            f"examples must have shape (N, *shape), at least two dimensions; got {shape}"
         )
-    if x.numel() == 0:
-        raise DataError(f"there are no examples: their tensor has shape {tuple(x.shape)}")
+    if 0 in shape:
+        raise DataError(f"there are no examples: their tensor has shape {shape}")
+
+
+def as_values(x: Tensor) -> Tensor:
+    """Examples as uint8 or float32. Raises DataError for other numbers."""
     if x.dtype == torch.uint8:
         return x
     if not (x.is_floating_point() or x.dtype == torch.bool):
@@ -193,14 +203,37 @@ def _checked_examples(x: Tensor) -> Tensor:
             f"examples must be uint8 (0..255 stands for [0, 1]) or floating point, not {x.dtype}; "
             f"convert them, for example with x.to(torch.float32)"
         )
-    x = x.detach().to(torch.float32)
-    bad = torch.nonzero(~torch.isfinite(x).flatten(1).all(dim=1))
-    if len(bad):
+    return x.detach().to(torch.float32)
+
+
+def not_finite(x: Tensor) -> Tensor:
+    """The places of the examples x (N, *shape) that hold NaN or infinity: (n,) int64."""
+    return torch.nonzero(~torch.isfinite(x).flatten(1).all(dim=1)).flatten()
+
+
+def not_finite_error(bad: int, size: int, first: int, noun: str = "example") -> DataError:
+    """That ``bad`` of ``size`` examples do, and which first."""
+    return DataError(
+        f"{bad} of {counted(size, noun)} hold NaN, infinity, or values beyond float32, the first "
+        f"at index {first}; remove or repair them"
+    )
+
+
+def checked_labels(
+    y: Tensor | None, size: int, num_classes: int | None
+) -> tuple[Tensor | None, int | None]:
+    """y (N,) int64 of ``size`` examples, and how many classes there are. Raises DataError."""
+    if y is None:
+        if num_classes is not None:
+            raise DataError(f"num_classes is {num_classes}, but there are no labels; pass y too")
+        return None, None
+    if len(y) != size:
         raise DataError(
-            f"{len(bad)} of {counted(len(x), 'example')} hold NaN, infinity, or values beyond "
-            f"float32, the first at index {int(bad[0])}; remove or repair them"
+            f"there came {counted(size, 'example')} but {counted(len(y), 'label')}; "
+            f"give one label per example"
         )
-    return x
+    y = _checked_labels(y)
+    return y, _checked_num_classes(y, num_classes)
 
 
 def _checked_labels(y: Tensor) -> Tensor:

@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from vaezoo.data.csv_file import Cells, Decimal, Layout, layout, place_of, read_cells
+from vaezoo.data.csv_rows import CellRows, spool_cells
+from vaezoo.data.file_source import FileSource, look_through
 from vaezoo.data.files import (
     Corrupt,
     FileOptions,
@@ -117,14 +121,22 @@ def csv(options: CsvOptions, root: Path | None) -> Data:
 def source_of(path: Path, cells: Cells, preprocessing: TablePreprocessing) -> TensorSource:
     """The rows as a model takes them, each named by its line."""
     x = preprocessing.standardize(torch.tensor(cells.values))
-    classes, y = preprocessing.classes, None
-    if cells.labels and classes:
-        y = class_indices(cells.labels, classes, f"{path}, column {preprocessing.label!r}")
-    names = [f"line {line}" for line in cells.lines]
+    y, count = _labels_of(path, cells, preprocessing)
     try:
-        return TensorSource(x, y, len(classes) if y is not None else None, names=names)
+        return TensorSource(x, y, count, names=_Lines(cells.lines))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def _labels_of(
+    path: Path, cells: Cells | CellRows, preprocessing: TablePreprocessing
+) -> tuple[Tensor | None, int | None]:
+    """y (N,) int64 and the number of classes, if the labels were read and mean some."""
+    classes = preprocessing.classes
+    if not (cells.labels and classes):
+        return None, None
+    where = f"{path}, column {preprocessing.label!r}"
+    return class_indices(cells.labels, classes, where), len(classes)
 
 
 def read_table(path: Path, preprocessing: TablePreprocessing, *, labels: bool) -> TensorSource:
@@ -132,12 +144,48 @@ def read_table(path: Path, preprocessing: TablePreprocessing, *, labels: bool) -
 
     labels: read those too, if the file has them. Raises DataError.
     """
-    lay = layout(
-        path, header=preprocessing.header, decimal=preprocessing.decimal, options=FOR_A_MODEL
-    )
-    label = preprocessing.label if labels and preprocessing.label in lay.columns else None
+    lay, label = _layout_for(path, preprocessing, labels=labels)
     cells = _read(path, lay, preprocessing.columns, label, preprocessing.corrupt)
     return source_of(path, cells, preprocessing)
+
+
+def open_table(path: Path, preprocessing: TablePreprocessing, *, labels: bool) -> FileSource:
+    """The same as ``read_table``, with the numbers in a temporary file instead of in memory."""
+    lay, label = _layout_for(path, preprocessing, labels=labels)
+    cells = spool_cells(
+        path, lay, preprocessing.columns, label, skip=preprocessing.corrupt == "skip"
+    )
+    _warn_of_skipped(path, cells)
+
+    def read(start: int, stop: int) -> Tensor:
+        return preprocessing.standardize(cells.read(start, stop))
+
+    y, count = _labels_of(path, cells, preprocessing)
+    size, shape, names = len(cells), (cells.columns,), _Lines(cells.lines)
+    try:
+        unit_range = look_through(read, size, shape)
+        return FileSource(
+            read, size, shape, y=y, num_classes=count, names=names, unit_range=unit_range
+        )
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+class _Lines(Sequence[str]):
+    """The names of rows, made as they are asked for."""
+
+    def __init__(self, lines: Sequence[int]) -> None:
+        self.lines = lines
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @overload
+    def __getitem__(self, i: int) -> str: ...
+    @overload
+    def __getitem__(self, i: slice) -> Sequence[str]: ...
+    def __getitem__(self, i: int | slice) -> str | Sequence[str]:
+        return _Lines(self.lines[i]) if isinstance(i, slice) else f"line {self.lines[i]}"
 
 
 def as_it_is(path: Path) -> TablePreprocessing:
@@ -147,12 +195,26 @@ def as_it_is(path: Path) -> TablePreprocessing:
     return TablePreprocessing(columns=lay.columns, mean=zero, std=one, header=lay.header)
 
 
+def _layout_for(
+    path: Path, preprocessing: TablePreprocessing, *, labels: bool
+) -> tuple[Layout, str | None]:
+    """How a file for a model is laid out, and its column of labels, if it has one to be read."""
+    lay = layout(
+        path, header=preprocessing.header, decimal=preprocessing.decimal, options=FOR_A_MODEL
+    )
+    return lay, preprocessing.label if labels and preprocessing.label in lay.columns else None
+
+
 def _read(
     path: Path, lay: Layout, columns: Sequence[str], label: str | None, corrupt: Corrupt
 ) -> Cells:
     cells = read_cells(path, lay, columns, label, skip=corrupt == "skip")
-    warn_of_skipped(cells.skipped, len(cells.lines) + len(cells.skipped), f"rows in {path}")
+    _warn_of_skipped(path, cells)
     return cells
+
+
+def _warn_of_skipped(path: Path, cells: Cells | CellRows) -> None:
+    warn_of_skipped(cells.skipped, len(cells.lines) + len(cells.skipped), f"rows in {path}")
 
 
 def _columns(path: Path, lay: Layout, options: CsvOptions) -> tuple[str, ...]:

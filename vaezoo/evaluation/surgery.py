@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent
 
+from vaezoo.aggregate import factors, flat, log_q_by_dimension
 from vaezoo.batch import Batch
 from vaezoo.data import Subset
 from vaezoo.errors import DataError
@@ -113,7 +113,7 @@ def _log_densities(site: Site, sites: list[Site]) -> Iterator[Tensor]:
     given_x, prior = (v.reshape(-1).double() for v in (site.log_q, site.log_p))
     n = sum(len(other.z[0]) for other in sites)
     size = max(1, VALUES // (BATCH * z[0].numel()))
-    p_each = _factors(site.p)
+    p_each = factors(site.p)
     for start in range(0, len(z), size):
         piece = slice(start, start + size)
         joint, each = _aggregate(z[piece], sites)
@@ -124,7 +124,7 @@ def _log_densities(site: Site, sites: list[Site]) -> Iterator[Tensor]:
                 joint - math.log(n),
                 nothing if each is None else (each - math.log(n)).sum(1),
                 prior[piece],
-                nothing if p_each is None else _flat(p_each.log_prob(z[piece]), 1).sum(1),
+                nothing if p_each is None else flat(p_each.log_prob(z[piece]), 1).sum(1),
             ],
             dim=1,
         )
@@ -135,23 +135,12 @@ def _aggregate(z: Tensor, sites: list[Site]) -> tuple[Tensor, Tensor | None]:
     joint: list[Tensor] = []
     each: list[Tensor] = []
     for q in (site.q for site in sites):
-        if (factors := _factors(q)) is None:
+        if (log_q_each := log_q_by_dimension(z, q)) is None:
             log_q = q.log_prob(z.unsqueeze(1)).double()  # (R, B)
         else:
-            log_q_each = _flat(factors.log_prob(z.unsqueeze(1)), 2).double()  # (R, B, D)
+            log_q_each = log_q_each.double()  # (R, B, D)
             each.append(log_q_each.logsumexp(1))
             log_q = log_q_each.sum(2)
         joint.append(log_q.logsumexp(1))
     whole = torch.stack(joint).logsumexp(0)
     return whole, torch.stack(each).logsumexp(0) if each else None
-
-
-def _factors(p: Distribution) -> Distribution | None:
-    """The distribution of the single dimensions, or None where they are not independent."""
-    while isinstance(p, Independent):
-        p = p.base_dist
-    return p if p.event_shape == () else None
-
-
-def _flat(values: Tensor, leading: int) -> Tensor:
-    return values.flatten(leading) if values.ndim > leading else values.unsqueeze(leading)

@@ -5,9 +5,21 @@ from __future__ import annotations
 from torch import Tensor
 
 from vaezoo.errors import DataError
+from vaezoo.words import counted
 
 OFF_GRID = 0.01  # of a level: float32's rounding of k/(levels - 1), with room
 LARGEST_COUNT = 2**24  # beyond it float32 skips whole numbers
+
+
+def check_finite(x: Tensor, noun: str) -> None:
+    """Raise DataError if a row of ``x`` (N, ...) holds NaN or infinity; it names the first."""
+    if bool(x.isfinite().all()):
+        return
+    bad = (~x.isfinite()).flatten(1).any(1).nonzero().flatten()
+    raise DataError(
+        f"{len(bad)} of {counted(len(x), noun)} hold NaN or infinity, the first at index "
+        f"{int(bad[0])}; remove or repair them"
+    )
 
 
 def check_unit_interval(x: Tensor, likelihood: str) -> None:

@@ -14,8 +14,8 @@ from vaezoo.registry import lookup
 from vaezoo.registry.specs import DatasetSpec
 
 IMAGES = {
-    *(".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm"),
-    *(".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
+    *(".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
 }
 """Endings of the files that are taken for images."""
 
@@ -24,6 +24,12 @@ def is_image(text: str | os.PathLike[str]) -> bool:
     """Whether that is one image file, which a trained model reads, but nothing learns from."""
     path = Path(text).expanduser()
     return path.suffix.lower() in IMAGES and path.is_file()
+
+
+def check_readable(text: str | None) -> None:
+    """Raise what ``chosen_dataset`` raises, unless a trained model can read it; None is fine."""
+    if text and not is_image(text):
+        chosen_dataset(text)
 
 
 def chosen_dataset(text: str | os.PathLike[str]) -> dict[str, str]:

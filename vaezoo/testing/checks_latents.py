@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+from vaezoo.batch import Batch
 from vaezoo.heads.gaussian import normal
 from vaezoo.inference import seeded
 from vaezoo.model import VAE
-from vaezoo.objectives import ELBO, Objective
+from vaezoo.objectives import ELBO, Objective, reduce
 from vaezoo.testing.checks_loss import log_px
-from vaezoo.testing.report import brief, expect, expect_mean
+from vaezoo.testing.report import brief, expect, expect_close, expect_mean
 from vaezoo.testing.subject import CPU, Subject, base_of, traces, weights_of
 from vaezoo.trace import Site, Trace
 
@@ -155,11 +156,12 @@ def _gradient(value: Tensor, model: VAE) -> Tensor:
 
 def bound(subject: Subject) -> None:
     """Of an exact bound, the importance-weighted one with K=1 equals the ELBO in expectation,
-    and it grows with K."""
+    and it grows with K; one that the objective names in ``maximises`` is what the loss lowers."""
     model, repeats = subject.model(noise=0.03), 150
     if model.bound != "exact":
         return
     batch = subject.batch()
+    _own_bound(model, batch)
     x = batch.x.repeat_interleave(repeats, 0)
     y = None if batch.y is None else batch.y.repeat_interleave(repeats)
 
@@ -179,3 +181,30 @@ def bound(subject: Subject) -> None:
         found=f"a change of {growth.mean():.4g} nats, with a standard error of {error:.2g}",
         look="Trace.log_w: log p(x|z) + log p(z) - log q(z|x), never averaged over K",
     )
+
+
+def _own_bound(model: VAE, batch: Batch) -> None:
+    objective, own = model.objective, model.objective.maximises
+    if own == "elbo":
+        return
+    with seeded(0, CPU):
+        trace = model(batch.x, batch.y, objective.samples)
+    terms = objective.score(trace, weights_of(objective))
+    look = f"maximises, and score(), of {type(objective).__qualname__}"
+    expect(
+        own in terms.logs,
+        expected=f"the figure {own!r}, which maximises names, in Terms.logs",
+        found=", ".join(terms.logs) or "no figures",
+        look=look,
+    )
+    value = reduce(terms.logs[own]).detach()
+    low, high = (reduce(v).item() for v in (trace.log_w.mean(0), trace.log_w.amax(0)))
+    expect(
+        low - 1e-4 * abs(low) <= value.item() <= high + 1e-4 * abs(high),
+        expected=f"{own} from the mean to the largest of log_w over K, {low:.6g} to {high:.6g}",
+        found=f"{value.item():.6g}",
+        look=f"{look}: K and its logarithm",
+    )
+    penalties = sum((reduce(each) for each in trace.penalties.values()), torch.zeros(()))
+    loss = reduce(terms.loss)
+    expect_close(loss, penalties - value, f"a loss of -{own}, plus the model's penalties", look)

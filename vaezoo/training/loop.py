@@ -210,8 +210,10 @@ class Run:
             self.without_improvement += 1
 
     def _merit(self, record: dict[str, Any]) -> float:
-        """What the best model has most of: the ELBO, or minus the loss where it is no bound."""
-        merit: float = -record["loss"] if self.model.bound == "none" else record["elbo"]
+        """What the best model has most of: the bound that its objective maximises, mostly the
+        ELBO; or minus the loss where it is no bound."""
+        own = self.model.objective.maximises
+        merit: float = -record["loss"] if self.model.bound == "none" else record[own]
         return merit if math.isfinite(merit) else -math.inf
 
     def _stopped_early(self) -> bool:
@@ -237,7 +239,7 @@ class Run:
     def _export(self) -> None:
         if self.folder is not None:
             best = self.history.best or {}
-            names = ("elbo", "reconstruction", "kl")
+            names = dict.fromkeys((self.model.objective.maximises, "elbo", "reconstruction", "kl"))
             figures = {f"validation {name}": best[name] for name in names if name in best}
             with self.folder.writing():
                 save(self.model, self.folder.model, figures=figures)

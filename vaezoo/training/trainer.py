@@ -49,7 +49,8 @@ def fit(
     progress: bool = True,
     **options: Any,
 ) -> History:
-    """Train a model and leave it with the weights of its best validation ELBO.
+    """Train a model and leave it with the weights of its best validation ELBO, or of the bound
+    that its objective maximises.
 
     data: a data set's name, the path of a file or folder, or either with options as in
     ``{"path": "photos", "image_size": 64}``; a Tensor, an array, (x, y), a Dataset, a

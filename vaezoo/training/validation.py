@@ -11,6 +11,7 @@ from vaezoo.batch import Batch
 from vaezoo.data import Binarization, Source, evaluation_batches
 from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
+from vaezoo.objectives import reduce
 
 
 def validate(
@@ -24,6 +25,7 @@ def validate(
 ) -> dict[str, float]:
     """Means over all examples of the objective's loss and of ELBO, reconstruction and KL, nats.
 
+    A bound of the objective's own (``maximises``) stands beside the ELBO, with all of its draws.
     What is no bound has no ELBO; what has no latents of its own, as an autoencoder, has no KL.
 
     The draws of z come from ``seed``, the same at every call, and the caller's random state is
@@ -50,7 +52,10 @@ def batches(source: Source, binarization: Binarization, batch_size: int) -> Iter
 def _sums(model: VAE, batch: Batch, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     # As many draws as in training, since the loss may depend on how many; of figures, the first.
     trace = model(batch.x.to(model.dtype), batch.y, model.objective.samples)
-    sums = {"loss": model.objective.score(trace, weights).loss.mean() * len(batch.x)}
+    terms, own = model.objective.score(trace, weights), model.objective.maximises
+    sums = {"loss": terms.loss.mean() * len(batch.x)}
+    if own != "elbo":
+        sums[own] = reduce(terms.logs[own]) * len(batch.x)
     if trace.bound != "none":
         sums["elbo"] = trace.elbo[0].sum()
     sums["reconstruction"] = trace.log_px[0].sum()
