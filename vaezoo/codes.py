@@ -17,7 +17,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from vaezoo.batch import Batch
 from vaezoo.errors import OptionError
@@ -175,7 +174,9 @@ class CodeELBO(ELBO):
 
 def usage(index: Tensor, num_codes: int, dtype: torch.dtype) -> Tensor:
     """The share of the places that takes each code, whatever the shape of index: (N,), sum 1."""
-    return one_hot(index.flatten(), num_codes).to(dtype).mean(0)
+    index = index.flatten()
+    ones = torch.ones(index.shape, dtype=dtype, device=index.device)
+    return ones.new_zeros(num_codes).index_add(0, index, ones) / len(index)
 
 
 def perplexity(share: Tensor) -> Tensor:

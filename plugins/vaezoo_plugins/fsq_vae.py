@@ -3,6 +3,10 @@
 Each of the C numbers of a code is bounded to L_c values by a tanh, and rounded to one of them
 (section 3.1), which makes N = Π_c L_c codes. There is nothing to learn, and no term in the loss:
 -log p(x|z) - log p(code), with the gradient straight through the rounding.
+
+Before, the encoder's output is divided by its root mean square. Nothing in the loss holds it back,
+and from a network without normalisation (the paper's have some) it grows until every tanh is
+saturated and has no gradient: on MNIST, 10 of 1000 codes were in use after 400 steps, now 690.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import rms_norm
 
 import vaezoo
 from vaezoo.codes import CodeELBO, CodeEncoder, Codes, CodeVAE, StageOptions
@@ -51,7 +56,8 @@ class ScalarQuantizer(CodeEncoder):
         self.dim = -1 - grid_ndim
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Codes:
-        output = self.bounded(self.inner(x, y).mean)
+        output = self.inner(x, y).mean
+        output = self.bounded(rms_norm(output, output.shape[1:]))
         rounded = output.round()
         digits = (rounded + self.half_width).to(self.basis.dtype)  # 0 to L - 1
         index = (digits * self.basis).sum(self.dim)
@@ -75,6 +81,8 @@ class ScalarQuantizer(CodeEncoder):
 
 def fsq_vae(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
     shape = parts.code_shape(len(options.levels), len(options.levels))
+    if prod(shape) == 1:
+        raise vaezoo.OptionError("a z of one number is always 1 or -1 here: raise latent_dim")
     inner = parts.encoder(head=PointMassHead(shape))
     encoder = ScalarQuantizer(inner, options.levels, len(shape) - 1)
     return CodeVAE(
