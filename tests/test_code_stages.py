@@ -19,7 +19,7 @@ from vaezoo.training.step import score_function
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "vq-vae": {"codes": 4},
-    "fsq-vae": {"levels": (2, 2)},
+    "fsq-vae": {"levels": (4,)},
     "gumbel-vae": {"categories": 4, "sampling": "straight-through"},
 }
 PRIOR = {"name": "autoregressive", "width": 8, "layers": 1, "heads": 2}

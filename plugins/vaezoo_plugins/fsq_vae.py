@@ -32,8 +32,8 @@ class Options(StageOptions):
     codes, here 1000; the paper advises at least 5 each."""
 
     def __post_init__(self) -> None:
-        if not self.levels or min(self.levels) < 2:
-            raise ValueError(f"levels must hold numbers of at least 2, not {self.levels}")
+        if not self.levels or min(self.levels) < 3:  # of 2, one is beyond reach: tanh(3.8) / 2
+            raise ValueError(f"levels must hold numbers of at least 3, not {self.levels}")
 
 
 class ScalarQuantizer(CodeEncoder):

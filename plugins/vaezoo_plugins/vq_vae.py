@@ -26,7 +26,7 @@ from vaezoo.batch import Batch
 from vaezoo.codes import CodeELBO, CodeEncoder, Codes, CodeVAE, StageOptions, usage
 from vaezoo.heads import PointMassHead
 
-CODE_DIM = 16
+CODE_DIM = 4  # few, so that more codes are in use (Yu et al. 2022, arXiv:2110.04627)
 SMALLEST = 1e-30  # of the shares that divide; those that are used are far above
 
 
@@ -36,14 +36,15 @@ class Options(StageOptions):
     """How many codes the codebook holds."""
     code_dim: int | None = None
     """Numbers of one code. Default: the first of latent_shape, (code_dim, height, width), else
-    16; latent_dim is how many codes stand in a row."""
+    4; latent_dim is how many codes stand in a row."""
     codebook: Literal["ema", "gradient"] = "ema"
     """How codes follow the encoder's outputs that are nearest to them. ema: their running mean.
     gradient: by a term of the loss."""
     commitment: float = 0.25
     """Weight β of the squared distance of the encoder's output from its code, in nats."""
-    decay: float = 0.99
-    """γ of the running means, for one training step."""
+    decay: float = 0.9
+    """γ of the running means, for one training step. The paper's 0.99 lags behind an encoder that
+    moves fast, as at the start of training, and most codes are lost."""
     revive: float = 0.1
     """A code whose running share of all places falls below this part of an even share, 1/codes,
     is replaced by an output of the encoder; 0: never."""
