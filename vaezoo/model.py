@@ -47,6 +47,9 @@ class VAE(nn.Module):
 
     semi_supervised: bool = False
     """Whether examples may be unlabelled: y = -1, or no y at all."""
+    fitted_later: tuple[str, ...] = ()
+    """The names of parts that another stage of training fits, to the model of the one before: of
+    these, the weights of that one, which are loaded ``into`` it, hold nothing."""
 
     def __init__(
         self,

@@ -145,3 +145,25 @@ def vaezoo_specs() -> Iterator[vaezoo.VariantSpec]:
         paper="Durkan et al. 2019, Neural Spline Flows, arXiv:1906.04032",
         requires=("zuko>=1.3",),
     )
+    yield vaezoo.VariantSpec(
+        name="vq-vae",
+        target="vaezoo_plugins.vq_vae:vq_vae",
+        summary="Discrete codes out of a learned codebook",
+        paper="van den Oord, Vinyals & Kavukcuoglu 2017, Neural Discrete Representation Learning, "
+        "arXiv:1711.00937; Razavi, van den Oord & Vinyals 2019, Generating Diverse High-Fidelity "
+        "Images with VQ-VAE-2, arXiv:1906.00446",
+    )
+    yield vaezoo.VariantSpec(
+        name="fsq-vae",
+        target="vaezoo_plugins.fsq_vae:fsq_vae",
+        summary="Discrete codes by rounding, without a codebook",
+        paper="Mentzer et al. 2024, Finite Scalar Quantization: VQ-VAE Made Simple, "
+        "arXiv:2309.15505",
+    )
+    yield vaezoo.VariantSpec(
+        name="gumbel-vae",
+        target="vaezoo_plugins.gumbel_vae:gumbel_vae",
+        summary="Categorical latents, relaxed by the Gumbel-softmax",
+        paper="Jang, Gu & Poole 2017, Categorical Reparameterization with Gumbel-Softmax, "
+        "arXiv:1611.01144; Maddison, Mnih & Teh 2017, The Concrete Distribution, arXiv:1611.00712",
+    )

@@ -81,6 +81,16 @@ def vaezoo_specs() -> Iterator[Spec]:
         summary="A normalizing flow of N(0, I): neural splines by coupling, or autoregressive",
         requires=("zuko>=1.3",),
     )
+    yield PriorSpec(
+        name="uniform-codes",
+        target="vaezoo.priors.codes:uniform_codes",
+        summary="Of discrete codes: each as probable as the others",
+    )
+    yield PriorSpec(
+        name="autoregressive",
+        target="vaezoo.priors.autoregressive:autoregressive",
+        summary="Of discrete codes: each given those before it, learned",
+    )
     yield DatasetSpec(
         name="sprites",
         target="vaezoo.data.sprites:sprites",
