@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -143,6 +144,7 @@ class Parts:
         """By slot, distribution and version of what is not vaezoo's own, as far as it is used."""
         self._codes: tuple[int, tuple[int, ...]] | None = None
         self._numbers: dict[str, Any] = {"input_shape": list(shared.input_shape)}
+        self._group: tuple[int, ...] | None = None  # the latent shape, of another group of latents
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -152,6 +154,8 @@ class Parts:
     @property
     def latent_shape(self) -> tuple[int, ...]:
         """The shape of one z: (latent_dim,) unless the caller chose another."""
+        if self._group is not None:
+            return self._group
         shape, dim = self._shared.latent_shape, self._shared.latent_dim
         if shape is None and dim is None:
             shape, dim = self._offered.get("latent_shape"), self._offered.get("latent_dim")
@@ -248,21 +252,23 @@ class Parts:
         self,
         default: Component = "standard-normal",
         *,
+        latent_shape: tuple[int, ...] | None = None,
         codes: tuple[int, tuple[int, ...]] | None = None,
     ) -> nn.Module:
-        """p(z), the variant's default unless the caller chose one.
+        """p(z), the variant's default unless the caller chose one; each call makes a new one.
 
-        codes: of discrete latents, what ``parts.codes`` is to be for the prior's recipe.
+        latent_shape: of z, where that is not what the caller chose; for models of several groups
+        of latents. codes: of discrete latents, what ``parts.codes`` is to be for the prior's
+        recipe. Raises OptionError for a second prior where the caller brought a module.
         """
         self._codes = codes
         if isinstance(self._chosen.get("prior"), nn.Module):
-            self._used["prior"] = None
+            self._use_module("prior")
             return self._chosen["prior"]  # type: ignore[no-any-return]
         choice = self._component("prior", PriorSpec, default)
-        self._part = f"the prior {choice.spec.name!r}"
-        made = choice(self)
-        self._part = self._owner
-        return made  # type: ignore[no-any-return]
+        parts = copy.copy(self)  # whose records are this one's
+        parts._part, parts._group = f"the prior {choice.spec.name!r}", latent_shape
+        return choice(parts)  # type: ignore[no-any-return]
 
     def network(
         self,
@@ -356,13 +362,17 @@ class Parts:
                 f"torch Distribution, and {type(module).__name__} takes no second argument: a "
                 f"network that returns tensors is passed as {name}=vaezoo.wrap(network)"
             )
+        self._use_module(name)
+        return module
+
+    def _use_module(self, name: str) -> None:
         if name in self._used:
+            by_name = "a prior by its name" if name == "prior" else "a network, network=..."
             raise OptionError(
                 f"{self._owner} builds several {name}s, and one of your own cannot be all: "
-                f"leave {name} out, or choose a network by its name with network=..."
+                f"leave {name} out, or choose {by_name}"
             )
         self._used[name] = None
-        return module
 
     def _component(self, slot: str, kind: type[Spec], default: Component) -> Choice:
         choice = choose(kind, self._chosen.get(slot, default))

@@ -119,6 +119,33 @@ def vaezoo_specs() -> Iterator[vaezoo.VariantSpec]:
         paper=tighter,
     )
     yield vaezoo.VariantSpec(
+        name="vamp-vae",
+        target="vaezoo_plugins.vamp_vae:vamp_vae",
+        summary="Its prior is what the encoder makes of learned pseudo-inputs",
+        paper="Tomczak & Welling 2018, VAE with a VampPrior, arXiv:1705.07120",
+    )
+    yield vaezoo.VariantSpec(
+        name="full-covariance-vae",
+        target="vaezoo_plugins.full_covariance_vae:full_covariance_vae",
+        summary="A normal posterior whose latents are correlated",
+        paper="Kingma & Welling 2019, An Introduction to Variational Autoencoders, section 2.5.1, "
+        "arXiv:1906.02691",
+    )
+    yield vaezoo.VariantSpec(
+        name="iaf-vae",
+        target="vaezoo_plugins.iaf_vae:iaf_vae",
+        summary="A posterior bent by inverse autoregressive flow",
+        paper="Kingma et al. 2016, Improving Variational Inference with Inverse Autoregressive "
+        "Flow, arXiv:1606.04934",
+    )
+    yield vaezoo.VariantSpec(
+        name="nsf-vae",
+        target="vaezoo_plugins.nsf_vae:nsf_vae",
+        summary="A posterior bent by coupled neural splines",
+        paper="Durkan et al. 2019, Neural Spline Flows, arXiv:1906.04032",
+        requires=("zuko>=1.3",),
+    )
+    yield vaezoo.VariantSpec(
         name="vq-vae",
         target="vaezoo_plugins.vq_vae:vq_vae",
         summary="Discrete codes out of a learned codebook",

@@ -5,6 +5,7 @@ from vaezoo.priors.class_normal import ClassNormal
 from vaezoo.priors.codes import CodePrior, UniformCodes
 from vaezoo.priors.mixture import Mixture, MixturePrior, NormalMixture
 from vaezoo.priors.standard_normal import StandardNormal
+from vaezoo.priors.vampprior import PosteriorMixture, VampOptions, VampPrior
 
 __all__ = [
     "Autoregressive",
@@ -14,6 +15,9 @@ __all__ = [
     "Mixture",
     "MixturePrior",
     "NormalMixture",
+    "PosteriorMixture",
     "StandardNormal",
     "UniformCodes",
+    "VampOptions",
+    "VampPrior",
 ]

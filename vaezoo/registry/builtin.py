@@ -80,6 +80,17 @@ def vaezoo_specs() -> Iterator[Spec]:
         target="vaezoo.priors.autoregressive:autoregressive",
         summary="Of discrete codes: each given those before it, learned",
     )
+    yield PriorSpec(
+        name="vampprior",
+        target="vaezoo.priors.vampprior:vampprior",
+        summary="The encoder's posteriors at learned pseudo-inputs, mixed",
+    )
+    yield PriorSpec(
+        name="flow",
+        target="vaezoo.priors.flow:flow",
+        summary="A normalizing flow of N(0, I): neural splines by coupling, or autoregressive",
+        requires=("zuko>=1.3",),
+    )
     yield DatasetSpec(
         name="sprites",
         target="vaezoo.data.sprites:sprites",
