@@ -208,7 +208,7 @@ def test_a_broken_part_does_not_hide_a_sound_one_that_is_chosen_by_its_options(
         install_plugin(distribution=f"vaezoo-{name}", entry_point=name, code=code)
     import b.model
 
-    chosen = vaezoo.assembly.choose(vaezoo.PriorSpec, b.model.Options(scale=3.0))
+    chosen = vaezoo.choosing.choose(vaezoo.PriorSpec, b.model.Options(scale=3.0))
     assert chosen.to_json() == {"name": "b/tiny-vae", "scale": 3.0}
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from vaezoo.assembly import Component, ModelConfig, Parts, SharedOptions
+from vaezoo.assembly import ModelConfig, Parts, SharedOptions
+from vaezoo.choosing import Component
 from vaezoo.errors import OptionError, UnknownVariantError, VaezooError, nearest
 from vaezoo.model import VAE
 from vaezoo.options import Option, build, options_class, options_of, to_json
