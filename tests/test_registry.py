@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import warnings
@@ -76,6 +77,7 @@ def test_a_third_partys_variant_is_like_any_other(install_plugin: Install) -> No
         (HOOK.replace("mine.model:tiny", "no target"), "target"),
         (HOOK.replace("mine/tiny-vae", "vae"), "already belongs to the plugin 'first-party'"),
         (HOOK + HOOK.splitlines()[-1], "twice"),
+        (HOOK.replace("vaezoo_specs()", "vaezoo_specs(zoo)"), "takes no arguments: def vaezoo_sp"),
     ],
 )
 def test_a_broken_plugin_is_skipped_and_reported_and_the_rest_works(
@@ -316,3 +318,13 @@ def test_an_option_with_the_name_of_a_shared_one_is_told(install_plugin: Install
     )
     with pytest.raises(vaezoo.OptionError, match="tiny-vae: its option 'latent_dim' has the name"):
         model_class("mine/tiny-vae", {}, {})
+
+
+def test_the_author_of_a_broken_plugin_is_told_where_to_mend_it(install_plugin: Install) -> None:
+    folder = install_plugin(
+        distribution="vaezoo-bad", entry_point="bad", code={"bad.py": "def f(:"}
+    )
+    url = {"url": "file:///home/me/my%20plugin", "dir_info": {"editable": True}}
+    (folder / "vaezoo_bad-1.0.dist-info" / "direct_url.json").write_text(json.dumps(url))
+    with pytest.warns(vaezoo.PluginWarning, match="mend it in /home/me/my plugin"):
+        vaezoo.list_variants()
