@@ -106,6 +106,14 @@ def test_straight_through_draws_are_one_hot_with_the_relaxed_gradient() -> None:
     assert torch.allclose(of_hard, of_soft)
 
 
+def test_what_stands_for_the_mean_is_a_draw_without_noise() -> None:
+    assert torch.allclose(random_q(hard=True).mean, random_q().probs)
+    soft = random_q(2.0)
+    assert torch.allclose(soft.mean, (soft.logits / 2).softmax(1))
+    model, x = made(), images(B)
+    assert torch.allclose(model(x, samples=0).sites[0].z[0], model.encode(x).mean)
+
+
 def made(**options: Any) -> vaezoo.VAE:
     return small("gumbel-vae", categories=C, **options)
 

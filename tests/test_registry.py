@@ -324,7 +324,7 @@ def test_the_author_of_a_broken_plugin_is_told_where_to_mend_it(install_plugin: 
     folder = install_plugin(
         distribution="vaezoo-bad", entry_point="bad", code={"bad.py": "def f(:"}
     )
-    url = {"url": "file:///home/me/my%20plugin", "dir_info": {"editable": True}}
+    url = {"url": Path("/code/my plugin").as_uri(), "dir_info": {"editable": True}}
     (folder / "vaezoo_bad-1.0.dist-info" / "direct_url.json").write_text(json.dumps(url))
-    with pytest.warns(vaezoo.PluginWarning, match="mend it in /home/me/my plugin"):
+    with pytest.warns(vaezoo.PluginWarning, match="mend it in /code/my plugin"):
         vaezoo.list_variants()

@@ -99,12 +99,12 @@ class CodeVAE(VAE):
         stage: Stage,
         bound: Literal["exact", "relaxed"] = "exact",
     ) -> None:
-        super().__init__(encoder, decoder, prior, objective=objective, bound=bound)
         if not isinstance(prior, CodePrior):
             raise OptionError(
-                f"its latents are discrete codes, and {type(prior).__name__} is not over "
+                f"this model's latents are discrete codes, and {type(prior).__name__} is not over "
                 f"those: choose prior 'uniform-codes' or 'autoregressive'"
             )
+        super().__init__(encoder, decoder, prior, objective=objective, bound=bound)
         self.code_shape = code_shape
         self.stage = stage
         if stage == "prior":
@@ -127,8 +127,7 @@ class CodeVAE(VAE):
     def sample_prior(
         self, n: int, y: Tensor | None = None, prior: nn.Module | None = None
     ) -> Tensor:
-        p = (self.prior if prior is None else prior)(y)
-        return self.encoder.lookup(p.sample((n,)))
+        return self.encoder.lookup(super().sample_prior(n, y, prior))
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -137,6 +136,7 @@ class CodeVAE(VAE):
 
     def prepare(self, batch: Batch, num_examples: int) -> None:
         """Raises OptionError in the stage of the prior, where there must be weights already."""
+        super().prepare(batch, num_examples)
         if self.stage == "prior":
             raise OptionError(
                 "stage 'prior' fits the prior to the codes of a model that is trained, and this "

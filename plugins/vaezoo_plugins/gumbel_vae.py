@@ -115,9 +115,18 @@ class GumbelSoftmax(Distribution):
         return self.logits.exp()
 
     @property
+    def log_mean(self) -> Tensor:
+        """log of ``mean``."""
+        if self.hard:
+            return self.logits
+        return (self.logits / self.temperature).log_softmax(self.dim)
+
+    @property
     def mean(self) -> Tensor:
-        """π, the mean of the one-hot vectors."""
-        return self.probs
+        """π if hard, the mean of one-hot vectors; else the draw without noise, since there is no
+        closed form.
+        """
+        return self.log_mean.exp()
 
     def log_rsample(self, samples: int) -> Tensor:
         """log z of so many relaxed draws, which can be far below what z itself can hold."""
@@ -219,7 +228,7 @@ class GumbelVAE(CodeVAE):
 
     def forward(self, x: Tensor, y: Tensor | None = None, samples: int = 1) -> vaezoo.Trace:
         q = self.encoder(x, y)
-        log_z = q.log_rsample(samples) if samples else q.logits.unsqueeze(0)  # (K, B, C, *grid)
+        log_z = q.log_rsample(samples) if samples else q.log_mean.unsqueeze(0)  # (K, B, C, *grid)
         z = log_z.exp()
         z = q.hardened(z) if q.hard and samples else z
         index = log_z.argmax(q.dim)

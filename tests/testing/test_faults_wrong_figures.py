@@ -33,7 +33,11 @@ LEARNED = """
 
 
 def test_samples_of_another_prior_than_that_of_the_bound(fails: Fails) -> None:
-    fails("draws", "it is a parameter of a prior", LEARNED.format(z="torch.randn(n, 5)"))
+    fails(
+        "draws",
+        "codes of samples with the mean of draws from p",
+        LEARNED.format(z="torch.randn(n, 5)"),
+    )
 
 
 def test_samples_at_another_temperature_than_the_priors(fails: Fails) -> None:
@@ -45,6 +49,38 @@ def test_samples_at_another_temperature_than_the_priors(fails: Fails) -> None:
         "        def generate",
     )
     fails("draws", "codes of samples with the mean square of draws from p", source)
+
+
+def test_samples_of_two_sites_that_do_not_follow_a_learned_prior(fails: Fails) -> None:
+    source = """
+        class Learned(vaezoo.Prior):
+            def __init__(self, event_shape):
+                super().__init__()
+                self.event_shape = event_shape
+                self.loc = nn.Parameter(torch.full(event_shape, 3.0))
+
+            def forward(self, y=None):
+                return vaezoo.heads.gaussian.normal(self.loc, torch.ones_like(self.loc), 1)
+
+        class Two(VAE):
+            def __init__(self, parts):
+                shape = parts.latent_shape
+                super().__init__(parts.encoder(), parts.decoder(), Learned(shape))
+                self.other, self.side = parts.encoder(), Learned(shape)
+
+            def forward(self, x, y=None, samples=1):
+                q1, q2 = self.encoder(x, y), self.other(x, y)
+                z1, z2 = vaezoo.draw(q1, samples), vaezoo.draw(q2, samples)
+                sites = Site(q1, self.prior(), z1, name="a"), Site(q2, self.side(), z2, name="b")
+                return Trace(x, self.decoder(z1 + z2, y), sites)
+
+            def generate(self, n, y=None):
+                return self.decoder(torch.randn(n, 5) + torch.randn(n, 5), y)
+
+        def recipe(options: Options, parts):
+            return Two(parts)
+    """
+    fails("draws", "the priors' own parameters are others: prior.loc, side.loc", source)
 
 
 FLOW = """

@@ -46,9 +46,9 @@ def draws(subject: Subject) -> None:
         look="forward: one vaezoo.draw for each site",
     )
     _samples(model, trace, subject)
-    _follows(model, trace, subject)
     if len(trace.sites) == 1:
-        _distributed(model, trace.sites[0], subject)
+        _distributed(model, subject)
+    _follows(model, trace, subject)
 
 
 def _samples(model: VAE, trace: Trace, subject: Subject) -> None:
@@ -66,21 +66,25 @@ def _samples(model: VAE, trace: Trace, subject: Subject) -> None:
 
 
 def _follows(model: VAE, trace: Trace, subject: Subject) -> None:
-    """Whatever serves the priors alone changes samples."""
+    """What serves the priors alone changes samples: of all of it together, since where draws are
+    discrete a little of it need not."""
     labels = None if model.semi_supervised else subject.labels(N)
     named = {n: p for n, p in model.named_parameters() if p.requires_grad}
     of_priors = _reached(sum_of(site.log_p for site in trace.sites), named)
-    others = _reached(sum_of([trace.log_px, *(site.log_q for site in trace.sites)]), named)
-    for name in of_priors - others:
-        before = model.sample(N, labels, seed=0)
-        with torch.no_grad(), seeded(0, CPU):
+    of_priors -= _reached(sum_of([trace.log_px, *(s.log_q for s in trace.sites)]), named)
+    if not of_priors:
+        return
+    before = model.sample(N, labels, seed=0)
+    with torch.no_grad(), seeded(0, CPU):
+        for name in sorted(of_priors):
             named[name].add_(torch.randn_like(named[name]))
-        expect(
-            not torch.equal(model.sample(N, labels, seed=0), before),
-            expected=f"other samples where {name} is another: it is a parameter of a prior",
-            found="the same",
-            look=f"{type(model).__qualname__}.generate: draws of each p, and not of N(0, I), say",
-        )
+    expect(
+        not torch.equal(model.sample(N, labels, seed=0), before),
+        expected="other samples where the priors' own parameters are others: "
+        + ", ".join(sorted(of_priors)),
+        found="the same",
+        look=f"{type(model).__qualname__}.generate: draws of each p, and not of N(0, I), say",
+    )
 
 
 def _reached(value: Tensor, named: Mapping[str, Tensor]) -> set[str]:
@@ -95,7 +99,7 @@ def sum_of(values: Iterable[Tensor]) -> Tensor:
     return sum((value.sum() for value in values), torch.zeros(()))
 
 
-def _distributed(model: VAE, site: Site, subject: Subject) -> None:
+def _distributed(model: VAE, subject: Subject) -> None:
     """What the decoder is given for a sample has the means and squares of draws from p."""
     if model.semi_supervised:
         return
