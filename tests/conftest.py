@@ -89,3 +89,15 @@ def install_plugin(tmp_path: Path) -> Iterator[InstallPlugin]:
 def _look_again() -> None:
     importlib.invalidate_caches()
     registry.refresh()
+
+
+@pytest.fixture
+def validated() -> Iterator[None]:
+    """torch's distributions check their arguments, as in a new process: torch.compile turns that
+    off for good."""
+    from torch.distributions import Distribution
+
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(True)
+    yield
+    Distribution.set_default_validate_args(before)

@@ -411,6 +411,7 @@ def test_a_schedule_is_any_function_of_the_step_and_is_tested_as_the_page_says()
     assert objective.weights(torch.tensor(500))["beta"].item() == pytest.approx(math.exp(-0.5))
 
 
+@pytest.mark.usefixtures("validated")
 def test_the_student_t_of_the_page_asks_no_device_for_values() -> None:
     (code,) = (code for code in blocks("python") if "class Heavy" in code)
     names: dict[str, Any] = {}

@@ -203,6 +203,7 @@ def test_vectors_alone_and_two_latents_for_coupling() -> None:
     assert vaezoo.create("iaf-vae", latent_dim=1).sample(2).shape == (2, 1, 28, 28)
 
 
+@pytest.mark.usefixtures("validated")
 def test_importing_zuko_changes_no_setting_of_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
     before = Distribution._validate_args, Distribution.__dict__["arg_constraints"]
     name = _InverseTransform.__name__

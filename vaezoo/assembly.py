@@ -136,6 +136,20 @@ class Parts:
         self._numbers["latent_dim"] = LATENT_DIM if dim is None else dim
         return (self._numbers["latent_dim"],)
 
+    def latent_vector(self, what: str) -> tuple[int]:
+        """(latent_dim,), for what is over vectors; a shape that was offered gives way.
+
+        what: it is called in the error. Raises OptionError where the caller asked for a shape.
+        """
+        if self._shared.latent_shape is not None:
+            raise OptionError(
+                f"{what} is over vectors, and latent_shape is {self._shared.latent_shape}: give "
+                f"latent_dim"
+            )
+        self._offered.pop("latent_shape", None)
+        (dim,) = self.latent_shape
+        return (dim,)
+
     @property
     def latent_dim(self) -> int:
         """How many numbers one z holds."""

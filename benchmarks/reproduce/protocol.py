@@ -15,6 +15,7 @@ from __future__ import annotations
 import _thread
 import argparse
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -149,11 +150,13 @@ def interrupted_after(minutes: float | None) -> Iterator[None]:
         return
     timer = threading.Timer(60 * minutes, _thread.interrupt_main)
     timer.daemon = True
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+        signal.signal(signal.SIGINT, before)
 
 
 def smoke(row: Row) -> Row:

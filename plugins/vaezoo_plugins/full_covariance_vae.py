@@ -61,5 +61,5 @@ def _kl(q: MultivariateNormal, p: Normal) -> Tensor:
 
 
 def full_covariance_vae(options: NoOptions, parts: vaezoo.Parts) -> vaezoo.VAE:
-    encoder = parts.encoder(head=FullCovariance(parts.latent_shape))
+    encoder = parts.encoder(head=FullCovariance(parts.latent_vector("a full covariance")))
     return vaezoo.VAE(encoder, parts.decoder(), parts.prior())

@@ -32,6 +32,7 @@ class Options:
 
 
 def iaf_vae(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
+    shape = parts.latent_vector("a flow posterior")
     flow = Flow(
         Autoregressive,
         Affine(),
@@ -40,5 +41,5 @@ def iaf_vae(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
         transforms=options.transforms,
         hidden=options.hidden,
     )
-    head = FlowHead(parts.latent_shape, flow, options.context)
+    head = FlowHead(shape, flow, options.context)
     return vaezoo.VAE(parts.encoder(head=head), parts.decoder(), parts.prior())

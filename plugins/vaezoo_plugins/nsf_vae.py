@@ -39,6 +39,7 @@ class Options:
 
 
 def nsf_vae(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
+    shape = parts.latent_vector("a flow posterior")
     flow = Flow(
         Coupling,
         Spline(options.bins, options.bound),
@@ -47,5 +48,5 @@ def nsf_vae(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
         transforms=options.transforms,
         hidden=options.hidden,
     )
-    head = FlowHead(parts.latent_shape, flow, options.context)
+    head = FlowHead(shape, flow, options.context)
     return vaezoo.VAE(parts.encoder(head=head), parts.decoder(), parts.prior())

@@ -87,6 +87,7 @@ def _meta(subject: Subject) -> None:
     model.objective.to("meta")
     meta = Batch(batch.x.to("meta"), *(v if v is None else v.to("meta") for v in batch[1:]))
     weights = {k: v.to("meta") for k, v in weights_of(model.objective).items()}
+    Distribution.set_default_validate_args(True)  # which torch.compile leaves off
     for phase in model.objective.phases(model):
         try:
             with OneDevice():  # type: ignore[no-untyped-call]
