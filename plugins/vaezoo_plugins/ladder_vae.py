@@ -35,7 +35,7 @@ class Options:
     top's. () is one level: a VAE."""
     features: int = 256
     """Width of what the levels are told of x: d_1 next to the data, d_2 above it, and so on."""
-    warmup_steps: int = 0
+    warmup_steps: int = 1000
     """Steps over which the KL's weight rises linearly from 0 to 1, which keeps upper levels from
     being left unused: a tenth of the run or more. The paper has 200 of 2,000 epochs."""
     free_bits: float = 0.0

@@ -28,7 +28,7 @@ FIXED = {"name": "gaussian", "sigma": "fixed"}
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    gamma: float = 3.0
+    gamma: float = 0.3
     """Weight of L_llike, in nats, against that of deceiving the discriminator, in the decoder's
     loss."""
     features: tuple[int, ...] = (16, 32)
@@ -79,7 +79,7 @@ class Adversarial(vaezoo.Objective):
 
     def distance(self, trace: vaezoo.Trace) -> Tensor:
         """L_llike without its constant, -log N(Dis_l(x); Dis_l(x̃), I): (K, B)."""
-        apart = self.critic.features(trace.x) - self.critic.features(trace.px.mean)
+        apart: Tensor = self.critic.features(trace.x) - self.critic.features(trace.px.mean)
         return apart.flatten(2).square().sum(-1) / 2
 
     def encode(self, model: vaezoo.VAE, batch: vaezoo.Batch, weights: Weights) -> Terms:
