@@ -36,8 +36,8 @@ class Options:
     features: int = 256
     """Width of what the levels are told of x: d_1 next to the data, d_2 above it, and so on."""
     warmup_steps: int = 1000
-    """Steps over which the KL's weight rises linearly from 0 to 1, which keeps upper levels from
-    being left unused: a tenth of the run or more. The paper has 200 of 2,000 epochs."""
+    """Steps over which the KL's weight rises linearly from 0 to 1, without which levels stay
+    unused. The paper has a tenth of the run, 200 of 2,000 epochs."""
     free_bits: float = 0.0
     """Nats of KL that each level may have at no cost, on average over a batch (Kingma et al.
     2016, eq. 15, a level being a group); figures show the whole KL."""
