@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaezoo.assembly import choose
+from vaezoo.choosing import choose
 from vaezoo.heads import Head
 from vaezoo.registry.specs import LikelihoodSpec
 

@@ -38,6 +38,7 @@ EXAMPLES = {  # what each is checked at
     "mine/matching-vae": {},
     "mine/codebook-vae": {},
     "mine/two-level-vae": {"lower_dim": 6},
+    "mine/two-groups-vae": {"side_dim": 3},
     "vae": {"prior": "mine/sparse"},
 }
 ESSENTIAL = ["create", "options", "trace", "gradients", "kl", "regularizer", "batch"]
@@ -151,6 +152,8 @@ def test_a_run_of_an_example_is_resumed_to_the_same_weights(
         ("mine/matching-vae", {"prior": "mixture", "network": "conv"}),
         ("mine/two-level-vae", {"prior": "mixture", "network": "conv"}),
         ("mine/two-level-vae", {"prior": "class-normal", "num_classes": 3}),
+        ("mine/two-groups-vae", {"prior": "mixture", "network": "conv"}),
+        ("mine/two-groups-vae", {"prior": "class-normal", "num_classes": 3}),
         ("mine/codebook-vae", {"network": "conv"}),
         ("mine/skew-vae", {"network": "conv"}),
     ],

@@ -13,14 +13,13 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_mnist import TEST, small_mnist
 from torch.nn import functional
 
 from vaezoo.cli import main
-from vaezoo.data import vision
 
 ROOT = Path(__file__).parents[1]
 ENGLISH = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -31,8 +30,6 @@ RESULTS = json.loads(
 FIGURES = RESULTS["figures"]
 LANGUAGES = pytest.mark.parametrize("page", [ENGLISH, CHINESE], ids=["english", "chinese"])
 SHORTER = [("STEPS = 4000", "STEPS = 2"), ("SAMPLES = 1000", "SAMPLES = 10")]
-
-TRAIN, HELD_OUT, TEST = 300, 50, 60
 
 
 def snippets(page: str, language: str = "python") -> list[str]:
@@ -48,22 +45,7 @@ def prose(page: str) -> str:
 
 @pytest.fixture
 def mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files as torchvision reads them: ten coarse patterns, a little noise, in turn."""
-    folder = tmp_path / "MNIST" / "raw"
-    folder.mkdir(parents=True)
-    generator = np.random.default_rng(0)
-    patterns = generator.integers(0, 2, (10, 7, 7)).repeat(4, axis=1).repeat(4, axis=2)
-    for name, n in (("train", TRAIN + HELD_OUT), ("t10k", TEST)):
-        y = (np.arange(n) % 10).astype(np.uint8)
-        x = (200 * patterns[y] + generator.integers(0, 50, (n, 28, 28))).astype(np.uint8)
-        for kind, values in (("images-idx3", x), ("labels-idx1", y)):
-            head = [0x800 + values.ndim, *values.shape]
-            content = np.array(head, dtype=">i4").tobytes() + values.tobytes()
-            (folder / f"{name}-{kind}-ubyte").write_bytes(content)
-    split = vision._split
-    held_out = {"held_out": HELD_OUT}  # instead of 10,000
-    monkeypatch.setattr(vision, "_split", lambda *parts, **kw: split(*parts, **kw | held_out))
-    monkeypatch.setenv("VAEZOO_DATA", str(tmp_path))
+    small_mnist(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
 
 

@@ -252,6 +252,7 @@ COMBINATIONS: list[dict[str, Any]] = [
     {"input_shape": (9,)},
     {"input_shape": (9,), "likelihood": {"name": "gaussian", "sigma": "optimal"}},
     {"input_shape": SHAPE, "prior": "mixture"},
+    {"input_shape": SHAPE, "prior": "vampprior"},
     {"input_shape": SHAPE, "latent_shape": (2, 3, 3)},
 ]
 

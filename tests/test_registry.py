@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import warnings
@@ -76,6 +77,7 @@ def test_a_third_partys_variant_is_like_any_other(install_plugin: Install) -> No
         (HOOK.replace("mine.model:tiny", "no target"), "target"),
         (HOOK.replace("mine/tiny-vae", "vae"), "already belongs to the plugin 'first-party'"),
         (HOOK + HOOK.splitlines()[-1], "twice"),
+        (HOOK.replace("vaezoo_specs()", "vaezoo_specs(zoo)"), "takes no arguments: def vaezoo_sp"),
     ],
 )
 def test_a_broken_plugin_is_skipped_and_reported_and_the_rest_works(
@@ -206,7 +208,7 @@ def test_a_broken_part_does_not_hide_a_sound_one_that_is_chosen_by_its_options(
         install_plugin(distribution=f"vaezoo-{name}", entry_point=name, code=code)
     import b.model
 
-    chosen = vaezoo.assembly.choose(vaezoo.PriorSpec, b.model.Options(scale=3.0))
+    chosen = vaezoo.choosing.choose(vaezoo.PriorSpec, b.model.Options(scale=3.0))
     assert chosen.to_json() == {"name": "b/tiny-vae", "scale": 3.0}
 
 
@@ -316,3 +318,13 @@ def test_an_option_with_the_name_of_a_shared_one_is_told(install_plugin: Install
     )
     with pytest.raises(vaezoo.OptionError, match="tiny-vae: its option 'latent_dim' has the name"):
         model_class("mine/tiny-vae", {}, {})
+
+
+def test_the_author_of_a_broken_plugin_is_told_where_to_mend_it(install_plugin: Install) -> None:
+    folder = install_plugin(
+        distribution="vaezoo-bad", entry_point="bad", code={"bad.py": "def f(:"}
+    )
+    url = {"url": Path("/code/my plugin").as_uri(), "dir_info": {"editable": True}}
+    (folder / "vaezoo_bad-1.0.dist-info" / "direct_url.json").write_text(json.dumps(url))
+    with pytest.warns(vaezoo.PluginWarning, match="mend it in /code/my plugin"):
+        vaezoo.list_variants()

@@ -263,3 +263,23 @@ def test_an_encoder_of_the_callers_own_cannot_be_two() -> None:
     parts._module("encoder")
     with pytest.raises(vaezoo.OptionError, match="two builds several encoders"):
         parts.encoder()
+
+
+def test_a_prior_of_another_group_of_latents_has_its_shape_and_is_another() -> None:
+    parts = Parts("mine", SharedOptions(latent_dim=UPPER), {"prior": "mixture"})
+    mine, side = parts.prior(), parts.prior(latent_shape=(LOWER,))
+    assert (mine.event_shape, side.event_shape) == ((UPPER,), (LOWER,))
+    assert parts.latent_shape == (UPPER,)
+    assert parts.finish()[1]["prior"]["name"] == "mixture"
+    conditional = {"prior": "class-normal"}
+    parts = Parts("mine", SharedOptions(latent_dim=UPPER, num_classes=3), conditional)
+    assert parts.prior(latent_shape=(LOWER,))(torch.tensor([0, 2])).event_shape == (LOWER,)
+    assert parts.finish()[0]["num_classes"] == 3  # which the side's prior has made use of
+
+
+def test_a_prior_of_the_callers_own_cannot_be_two() -> None:
+    own = vaezoo.priors.StandardNormal((UPPER,))
+    parts = Parts("two", SharedOptions(latent_dim=UPPER), {"prior": own})
+    assert parts.prior() is own
+    with pytest.raises(vaezoo.OptionError, match=r"two builds several priors.*a prior by"):
+        parts.prior()

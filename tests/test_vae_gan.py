@@ -258,8 +258,10 @@ COMBINATIONS: list[dict[str, Any]] = [
     {"input_shape": (1, 16, 16), "network": "resnet", "latent_shape": (2, 4, 4)},
     {"input_shape": (2, 1, 3)},
     {"input_shape": (9,)},
+    {"input_shape": (4, 5), "network": "mlp"},
     {"input_shape": (9,), "features": (5,)},
     {"input_shape": SHAPE, "prior": "mixture"},
+    {"input_shape": SHAPE, "prior": "vampprior"},
     {"input_shape": SHAPE, "likelihood": "continuous-bernoulli"},
     {"input_shape": SHAPE, "likelihood": {"name": "gaussian", "sigma": "optimal"}},
 ]

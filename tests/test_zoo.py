@@ -16,7 +16,7 @@ from vaezoo.registry.specs import VariantSpec
 
 def test_the_first_variants_are_there() -> None:
     assert {"vae", "beta-vae", "cvae"} <= set(vaezoo.list_variants())
-    assert vaezoo.list_variants("*beta*") == ["beta-vae"]
+    assert vaezoo.list_variants("beta*") == ["beta-tc-vae", "beta-vae"]
 
 
 def test_defaults_are_sensible() -> None:

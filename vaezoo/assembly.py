@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,27 +11,16 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from vaezoo.errors import OptionError, VaezooError, did_you_mean
+from vaezoo.choosing import Choice, Component, choose
+from vaezoo.errors import OptionError, did_you_mean
 from vaezoo.heads import Head, PredictedSigma
 from vaezoo.networks.layers import Direction
 from vaezoo.networks.mlp import MLP, mlp
 from vaezoo.networks.own import Wrapped, takes
-from vaezoo.options import build, options_class, to_json
 from vaezoo.parts import Folded, NetworkDecoder, NetworkEncoder
 from vaezoo.registry import lookup
 from vaezoo.registry.discovery import DISTRIBUTION
 from vaezoo.registry.specs import LikelihoodSpec, NetworkSpec, PriorSpec, Spec
-
-Component = str | Mapping[str, Any] | Any
-"""A component by name, by name and options ``{"name": "mlp", "hidden": [400]}``, or by an
-instance of its options class."""
-
-MADE: dict[type[Spec], tuple[type[Any], str]] = {
-    NetworkSpec: (nn.Module, "torch.nn.Module"),
-    PriorSpec: (nn.Module, "vaezoo.Prior"),
-    LikelihoodSpec: (Head, "vaezoo.heads.Head"),
-}
-"""What the recipes of a kind must return, and how it is called."""
 
 LATENT_DIM = 16  # unless the caller chose it, or a shape
 OFFERS = ("num_classes", "latent_dim", "latent_shape", "network", "likelihood")
@@ -72,24 +62,6 @@ class SharedOptions:
                 )
         if self.num_classes is not None and self.num_classes < 2:
             raise ValueError(f"num_classes must be at least 2, not {self.num_classes}")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A component that was chosen: its spec, and its options."""
-
-    spec: Spec
-    options: Any
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        made = lookup.recipe(self.spec)(self.options, *args, **kwargs)
-        wanted, name = MADE.get(type(self.spec), (object, ""))
-        if not isinstance(made, wanted):
-            raise lookup.wrong_result(self.spec, made, name)
-        return made
-
-    def to_json(self) -> dict[str, Any]:
-        return {"name": self.spec.name, **to_json(self.options)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +113,9 @@ class Parts:
         self._used: dict[str, Any] = {}
         self.plugins: dict[str, dict[str, str]] = {}
         """By slot, distribution and version of what is not vaezoo's own, as far as it is used."""
+        self._codes: tuple[int, tuple[int, ...]] | None = None
         self._numbers: dict[str, Any] = {"input_shape": list(shared.input_shape)}
+        self._group: tuple[int, ...] | None = None  # the latent shape, of another group of latents
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -151,6 +125,8 @@ class Parts:
     @property
     def latent_shape(self) -> tuple[int, ...]:
         """The shape of one z: (latent_dim,) unless the caller chose another."""
+        if self._group is not None:
+            return self._group
         shape, dim = self._shared.latent_shape, self._shared.latent_dim
         if shape is None and dim is None:
             shape, dim = self._offered.get("latent_shape"), self._offered.get("latent_dim")
@@ -175,6 +151,38 @@ class Parts:
             )
         self._numbers["num_classes"] = self._classes
         return self._classes
+
+    @property
+    def codes(self) -> tuple[int, tuple[int, ...]]:
+        """Of what a prior is over, where latents are discrete: how many codes there are to choose
+        from, and the grid of their places. Raises OptionError where they are not.
+        """
+        if self._codes is None:
+            raise OptionError(
+                f"{self._part} is over discrete codes, and the latents of {self._owner} are none: "
+                f"choose another prior, or a variant with discrete codes"
+            )
+        return self._codes
+
+    def code_shape(self, numbers: int | None, default: int) -> tuple[int, ...]:
+        """The shape (C, *grid) of a z that is a grid of discrete codes of C numbers each.
+
+        The grid is latent_dim codes in a row, or that of a latent_shape (C, *grid). numbers: C,
+        where the variant's options say it. Raises OptionError where the caller's latent_shape has
+        another C; an offered one gives way. Default: that of the caller, else ``default``.
+        """
+        shape = self.latent_shape
+        if len(shape) == 1:
+            return (numbers or default, *shape)
+        if numbers not in (None, shape[0]):
+            if self._shared.latent_shape is not None:
+                raise OptionError(
+                    f"latent_shape {shape} is that of codes of {shape[0]} numbers, and here a "
+                    f"code has {numbers}: give latent_shape {(numbers, *shape[1:])}"
+                )
+            shape = (numbers or default, *shape[1:])
+            self._numbers["latent_shape"] = list(shape)
+        return shape
 
     def encoder(self, *, conditional: bool = False, head: Head | None = None) -> nn.Module:
         """q(z|x), or q(z|x,y) if conditional: a diagonal normal, unless ``head`` makes another.
@@ -211,16 +219,27 @@ class Parts:
         )
         return NetworkDecoder(network, head, num_classes=classes)
 
-    def prior(self, default: Component = "standard-normal") -> nn.Module:
-        """p(z), the variant's default unless the caller chose one."""
+    def prior(
+        self,
+        default: Component = "standard-normal",
+        *,
+        latent_shape: tuple[int, ...] | None = None,
+        codes: tuple[int, tuple[int, ...]] | None = None,
+    ) -> nn.Module:
+        """p(z), the variant's default unless the caller chose one; each call makes a new one.
+
+        latent_shape: of z, where that is not what the caller chose; for models of several groups
+        of latents. codes: of discrete latents, what ``parts.codes`` is to be for the prior's
+        recipe. Raises OptionError for a second prior where the caller brought a module.
+        """
         if isinstance(self._chosen.get("prior"), nn.Module):
-            self._used["prior"] = None
+            self._use_module("prior")
             return self._chosen["prior"]  # type: ignore[no-any-return]
         choice = self._component("prior", PriorSpec, default)
-        self._part = f"the prior {choice.spec.name!r}"
-        made = choice(self)
-        self._part = self._owner
-        return made  # type: ignore[no-any-return]
+        parts = copy.copy(self)  # whose records are this one's
+        parts._part, parts._group = f"the prior {choice.spec.name!r}", latent_shape
+        parts._codes = codes
+        return choice(parts)  # type: ignore[no-any-return]
 
     def network(
         self,
@@ -314,13 +333,17 @@ class Parts:
                 f"torch Distribution, and {type(module).__name__} takes no second argument: a "
                 f"network that returns tensors is passed as {name}=vaezoo.wrap(network)"
             )
+        self._use_module(name)
+        return module
+
+    def _use_module(self, name: str) -> None:
         if name in self._used:
+            by_name = "a prior by its name" if name == "prior" else "a network, network=..."
             raise OptionError(
                 f"{self._owner} builds several {name}s, and one of your own cannot be all: "
-                f"leave {name} out, or choose a network by its name with network=..."
+                f"leave {name} out, or choose {by_name}"
             )
         self._used[name] = None
-        return module
 
     def _component(self, slot: str, kind: type[Spec], default: Component) -> Choice:
         choice = choose(kind, self._chosen.get(slot, default))
@@ -341,42 +364,3 @@ class Parts:
                 f"{self._owner} makes no use of {', '.join(sorted(unused))} here: leave it out"
             )
         return self._numbers, self._used
-
-
-def choose(kind: type[Spec], value: Component) -> Choice:
-    """The component that ``value`` stands for.
-
-    Raises UnknownComponentError or OptionError, with the nearest match and what exists.
-    """
-    if isinstance(value, str):
-        value = {"name": value}
-    if isinstance(value, Mapping):
-        options = dict(value)
-        name = options.pop("name", None)
-        if not isinstance(name, str):
-            raise OptionError(f"a {kind.kind} needs a name, as in {{'name': ..., options}}")
-        spec = lookup.find(kind, name)
-        cls = options_class(lookup.recipe(spec))
-        return Choice(spec, build(cls, options, f"{kind.kind} {name!r}"))
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for spec, _ in lookup.specs(kind):
-            if _takes(spec, type(value)):
-                return Choice(spec, build(type(value), _fields(value), spec.name))
-    found = type(value).__name__ if isinstance(value, nn.Module) else repr(value)
-    own = " Networks of your own go into encoder=vaezoo.wrap(...) and decoder=vaezoo.wrap(...)."
-    raise OptionError(
-        f"a {kind.kind} is chosen by name or by its options, not by {found}."
-        f"{own if isinstance(value, nn.Module) and kind is NetworkSpec else ''} "
-        f"Available: {', '.join(lookup.names(kind))}."
-    )
-
-
-def _takes(spec: Spec, options: type[Any]) -> bool:
-    try:
-        return options_class(lookup.recipe(spec)) is options
-    except VaezooError:  # it needs a package, or is broken: it cannot be meant
-        return False
-
-
-def _fields(options: Any) -> dict[str, Any]:
-    return {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}

@@ -69,7 +69,11 @@ def did_you_mean(name: str, known: Iterable[str], listed: Mapping[str, str] | No
     listed: what to write for a name in the list, if not itself.
     """
     known = sorted(known)
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
     listing = ", ".join((listed or {}).get(name, name) for name in known) or "none"
-    return f"{hint} Available: {listing}."
+    return f"{nearest(name, known)} Available: {listing}."
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """ " Did you mean ...?", with a space before it, or "" where nothing is near."""
+    close = get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return f" Did you mean {close[0]!r}?" if close else ""

@@ -19,7 +19,7 @@ from vaezoo.heads.data_checks import check_finite
 from vaezoo.inference import CHUNK, chunks, inference, seeded
 from vaezoo.interpolation import PATHS, Mode
 from vaezoo.objectives import ELBO, Objective
-from vaezoo.parts import Borrowed, Decoder
+from vaezoo.parts import Borrowed, Decoder, Prior
 from vaezoo.trace import Bound, Site, Trace, draw
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ class VAE(nn.Module):
 
     semi_supervised: bool = False
     """Whether examples may be unlabelled: y = -1, or no y at all."""
+    fitted_later: tuple[str, ...] = ()
+    """The names of parts that another stage of training fits, to the model of the one before: of
+    these, the weights of that one, which are loaded ``into`` it, hold nothing."""
 
     def __init__(
         self,
@@ -70,6 +73,8 @@ class VAE(nn.Module):
         self.classes: tuple[str, ...] = ()
         """What the labels 0, 1, ... that it is conditioned on are called, if that is known."""
         self._objective = Borrowed(objective if objective is not None else ELBO())
+        if isinstance(prior, Prior):
+            prior.attach(encoder)
 
     def forward(self, x: Tensor, y: Tensor | None = None, samples: int = 1) -> Trace:
         """x (B, *input_shape), y (B,) -> the Trace of ``samples`` draws of z for each example.
@@ -89,13 +94,17 @@ class VAE(nn.Module):
         """
         return self.decoder(self.sample_prior(n, y), y)  # type: ignore[no-any-return]
 
-    def sample_prior(self, n: int, y: Tensor | None = None) -> Tensor:
-        """``n`` draws of z from p(z|y), y (n,): (n, *latent_shape)."""
-        p = self.prior(y)
+    def sample_prior(
+        self, n: int, y: Tensor | None = None, prior: nn.Module | None = None
+    ) -> Tensor:
+        """``n`` draws of z from p(z|y), y (n,): (n, *latent_shape). prior: of another group."""
+        p = (self.prior if prior is None else prior)(y)
         return p.sample((n,) if p.batch_shape == () else ())  # type: ignore[no-any-return]
 
     def prepare(self, batch: Batch, num_examples: int) -> None:
-        """Once, eagerly, before the first training step. Default: nothing."""
+        """Once, eagerly, before the first training step. Default: the prior's own ``prepare``."""
+        if isinstance(self.prior, Prior):
+            self.prior.prepare(batch)
 
     def observe(self, trace: Trace) -> dict[str, Tensor]:
         """What ``after_step`` must know of a training batch, detached: here, the decoder's part.

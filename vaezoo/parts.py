@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from torch.distributions import Distribution
 
 from vaezoo.errors import DataError
 from vaezoo.heads import Head
+
+if TYPE_CHECKING:
+    from vaezoo.batch import Batch
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -59,6 +62,15 @@ class Prior(nn.Module, ABC):
     @abstractmethod
     def forward(self, y: Tensor | None = None) -> Distribution:
         """y (B,) or None -> p(z|y) with batch shape (), or (B,) if it depends on y."""
+
+    def attach(self, encoder: nn.Module) -> None:
+        """Told once, as a model is made, of the model's encoder. Default: has no use for it.
+
+        A prior that has holds it as ``Borrowed``, and raises OptionError for one that cannot be.
+        """
+
+    def prepare(self, batch: Batch) -> None:
+        """Once, eagerly, before the first training step. Default: nothing."""
 
 
 class Folded(nn.Module):

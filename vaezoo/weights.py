@@ -94,7 +94,8 @@ def load(path: str | Path, device: str | torch.device = "cpu", into: VAE | None 
     """Load a model from its folder, its weights file, or a run's folder; in eval mode.
 
     into: a model of the user's own making, which takes the weights; needed where a part was a
-    module of the user's own. Nothing that the file names is imported: the variant must be one
+    module of the user's own. Of its parts in ``fitted_later`` the file may hold nothing: these
+    stay as they are. Nothing that the file names is imported: the variant must be one
     that an installed plugin provides. Raises CheckpointError for whatever does not fit. Warns
     with a PluginWarning where a plugin, or vaezoo, is another than the file was saved with, or
     its version in the first two numbers.
@@ -112,7 +113,9 @@ def load(path: str | Path, device: str | torch.device = "cpu", into: VAE | None 
     else:
         check_format(config, file)
         model = into
-    _check_state(model.state_dict(), tensors, file, _likely_cause(config))
+    later = () if into is None else _absent(into.fitted_later, tensors)
+    state = {n: t for n, t in model.state_dict().items() if not n.startswith(later)}
+    _check_state(state, tensors, file, _likely_cause(config))
     if digest not in (None, checksum(tensors)):
         raise CheckpointError(
             f"{file} is damaged, or was changed by something else: its tensors are not those that "
@@ -122,13 +125,19 @@ def load(path: str | Path, device: str | torch.device = "cpu", into: VAE | None 
     if told := provenance.warning(config):
         warnings.warn(f"{file}: {told}", PluginWarning, stacklevel=2)
     model.to(device)
-    model.load_state_dict(tensors)
+    model.load_state_dict(tensors, strict=not later)
     model.prepared, model.origin = True, str(file)
     model.preprocessing = preprocessing
     # Files from before they were recorded may have them in the preprocessing.
     classes = classes or getattr(preprocessing, "classes", ())
     model.classes = classes if len(classes) == model.num_classes else ()
     return model.eval()
+
+
+def _absent(parts: tuple[str, ...], tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Of parts of a model, how the names of their state begin, if the file has none of it."""
+    names = (f"{part}." for part in parts)
+    return tuple(name for name in names if not any(t.startswith(name) for t in tensors))
 
 
 def read_config(path: str | Path) -> ModelConfig:

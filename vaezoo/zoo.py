@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import nn
 
-from vaezoo.assembly import Component, ModelConfig, Parts, SharedOptions
-from vaezoo.errors import OptionError, UnknownVariantError, VaezooError, did_you_mean
+from vaezoo.assembly import ModelConfig, Parts, SharedOptions
+from vaezoo.choosing import Component
+from vaezoo.errors import OptionError, UnknownVariantError, VaezooError, nearest
 from vaezoo.model import VAE
 from vaezoo.options import Option, build, options_class, options_of, to_json
 from vaezoo.registry import lookup
@@ -126,8 +127,9 @@ def describe(name: str, kind: str | None = None) -> Description:
         if spec.name == name and kind in (None, of.kind)
     ]
     if not found:
-        known = {spec.name for kind in SPECS for spec, _ in lookup.specs(kind)}
-        hint = did_you_mean(name, known) + lookup.skipped()
+        known = [spec.name for kind in SPECS for spec, _ in lookup.specs(kind)]
+        variants = ", ".join(lookup.list_variants())
+        hint = f"{nearest(name, known)} Variants: {variants}.{lookup.skipped()}"
         raise UnknownVariantError(f"unknown name {name!r}.{hint}")
     spec, plugin = found[0]
     options = () if spec.missing() else options_of(options_class(lookup.recipe(spec)))

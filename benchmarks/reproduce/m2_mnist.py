@@ -5,7 +5,9 @@ each of five draws of ten labels a class: the model, and its own classifier's ar
 on those 100 labels alone. Everything was chosen on the validation split; the test split is looked
 at once a draw. A draw that the result file holds already is skipped.
 
-    python benchmarks/reproduce/m2_mnist.py [--draws 5] [--results FILE]
+    python benchmarks/reproduce/m2_mnist.py [--draws 5] [--minutes 9] [--runs DIR]
+
+A draw's run is a folder of ``--runs``; what was stopped goes on from its checkpoint.
 """
 
 from __future__ import annotations
@@ -13,62 +15,68 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 import statistics
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from machine import machine
+from protocol import RUNS, interrupted_after, progress
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 import vaezoo
 from vaezoo.data import as_data, evaluation_batches
+from vaezoo.data.binarize import binarize
 from vaezoo.data.labels import labels_of
-from vaezoo.training import Trainer, TrainingConfig
-from vaezoo.training.trainer import resolve_for, run_config
 
 RESULTS = Path(__file__).parent / "results" / "m2_mnist.json"
 MODEL: dict[str, Any] = {
     "latent_dim": 50,
-    "alpha": 1.0,
+    "alpha": 50.0,
+    "start_beta": 5.0,
+    "anneal_steps": 4000,
     "network": {"name": "mlp", "hidden": [500], "activation": "softplus"},
 }
 TRAINING: dict[str, Any] = {
-    "steps": 6000,
-    "batch_size": 128,
+    "steps": 20_000,
+    "batch_size": 64,
     "learning_rate": 1e-3,
-    "binarization": "dynamic",
+    "lr_schedule": "cosine",
+    "ema": 0.999,
+    "binarization": "none",
     "precision": "bf16",
     "execution": "compiled",
 }
+LABELS = 100
 SHARE = 0.1
-ALONE_STEPS = 500  # its accuracy no longer changes then
+ALONE_STEPS, ALONE_RATE = 500, 1e-3  # its accuracy no longer changes then
 
 
-def run(draw: int) -> dict[str, Any]:
-    """Train both for one draw of the labels; their errors on the test split, in percent."""
-    choice = {"name": "mnist", "keep_labels": 100, "label_seed": draw, "labelled_share": SHARE}
+def run(draw: int, folder: Path, minutes: float | None) -> dict[str, Any] | None:
+    """Errors of one draw of the labels on the test split, in percent; None if it was stopped."""
+    choice = {"name": "mnist", "keep_labels": LABELS, "label_seed": draw, "labelled_share": SHARE}
     data = as_data(choice)
-    torch.manual_seed(draw)
-    model = vaezoo.create("m2-vae", num_classes=10, **MODEL)
-    started = time.perf_counter()
-    training = TrainingConfig(seed=draw, **TRAINING)
-    Trainer(training).fit(model, data)
-    seconds = time.perf_counter() - started
-    figures = {}
-    for split in ("validation", "test"):
-        metrics = ["elbo", "accuracy"]
-        found = vaezoo.evaluate(model, data, metrics, split=split, binarization="static")
-        figures[split] = found
+    if not (folder / "figures.json").exists():
+        torch.manual_seed(draw)
+        model = vaezoo.create("m2-vae", num_classes=10, **MODEL)
+        begun = (folder / "config.json").exists()
+        try:
+            with interrupted_after(minutes):
+                vaezoo.fit(model, data, out=folder, resume=begun, seed=draw, **TRAINING)
+        except KeyboardInterrupt:
+            return None
+    model, kind = vaezoo.load(folder), TRAINING["binarization"]
+    figures = {
+        split: vaezoo.evaluate(model, data, ["elbo", "accuracy"], split=split, binarization=kind)
+        for split in ("validation", "test")
+    }
     return {
         "draw": draw,
         "error": error(figures["test"]["accuracy"]),
         "error_of_classifier_alone": error(alone(data, draw)),
-        "seconds": round(seconds, 1),
         "figures": figures,
-        "config": run_config(model, data, resolve_for(model, data, training)),
+        **progress(folder),
     }
 
 
@@ -78,13 +86,14 @@ def alone(data: vaezoo.data.Data, seed: int) -> float:
     places = (y >= 0).nonzero().flatten()  # some repeat: that changes nothing here
     x, y = data.train.examples(places)
     assert y is not None
-    x = x.float() / 255
+    x, kind = x.float() / 255, TRAINING["binarization"]
     torch.manual_seed(seed)
     classifier = vaezoo.create("m2-vae", num_classes=10, **MODEL).classifier
-    optimizer = torch.optim.Adam(classifier.parameters(), lr=TRAINING["learning_rate"])
+    optimizer = torch.optim.Adam(classifier.parameters(), lr=ALONE_RATE)
     for _ in range(ALONE_STEPS):
-        batch = torch.randint(len(x), (100,))
-        loss = cross_entropy(classifier(torch.bernoulli(x[batch])).logits, y[batch])
+        batch = torch.randint(len(x), (LABELS,))
+        seen = binarize(x[batch], kind, index=places[batch], seed=0)
+        loss = cross_entropy(classifier(seen).logits, y[batch])
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -94,7 +103,8 @@ def alone(data: vaezoo.data.Data, seed: int) -> float:
 @torch.no_grad()
 def accuracy(classifier: nn.Module, source: vaezoo.data.Source) -> float:
     """The share of the examples, binarized as the model's are, that it labels rightly."""
-    batches = evaluation_batches(source, batch_size=1000, binarization="static")
+    kind = TRAINING["binarization"]
+    batches = evaluation_batches(source, batch_size=1000, binarization=kind)
     hits = [(classifier(b.x).logits.argmax(1) == b.y).double() for b in batches]
     return torch.cat(hits).mean().item()
 
@@ -120,6 +130,8 @@ def main() -> None:
     """Run the draws that are missing, and write the result file after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--minutes", type=float, help="stop training after so many")
+    parser.add_argument("--runs", type=Path, default=RUNS / RESULTS.stem)
     parser.add_argument("--results", type=Path, default=RESULTS)
     asked = parser.parse_args()
     path: Path = asked.results
@@ -127,18 +139,15 @@ def main() -> None:
     for draw in range(asked.draws):
         if draw in [result["draw"] for result in results]:
             continue
-        results.append(run(draw))
-        machine = {
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
-            "machine": platform.machine(),
-            "threads": torch.get_num_threads(),
-            "torch": str(torch.__version__),
-            "vaezoo": vaezoo.__version__,
-        }
-        found = {"machine": machine, "summary": summary(results), "results": results}
+        result = run(draw, asked.runs / f"draw-{draw}", asked.minutes)
+        if result is None:
+            print(f"draw {draw}: stopped; the same command goes on")  # noqa: T201
+            return
+        results.append(result)
+        found = {"machine": machine(), "summary": summary(results), "results": results}
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(found, indent=2) + "\n")
-        print({k: v for k, v in results[-1].items() if k not in ("figures", "config")})  # noqa: T201
+        print({k: v for k, v in result.items() if k.startswith(("draw", "error", "seconds"))})  # noqa: T201
     print(summary(results))  # noqa: T201
 
 

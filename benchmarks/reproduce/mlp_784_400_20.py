@@ -9,13 +9,13 @@ validation ELBO.
 from __future__ import annotations
 
 import json
-import platform
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from machine import machine
 
 import vaezoo
 
@@ -57,15 +57,8 @@ def main() -> None:
         results.append(result)
         elbo, error = (result["figures"][k] for k in ("elbo", "elbo_standard_error"))
         print(f"{row}: test -ELBO {-elbo:.2f} +- {error:.2f} nats, {result['seconds']} s")  # noqa: T201
-    machine = {
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
-        "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "torch": str(torch.__version__),
-        "vaezoo": vaezoo.__version__,
-    }
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
+    RESULTS.write_text(json.dumps({"machine": machine(), "results": results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

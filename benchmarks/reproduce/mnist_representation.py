@@ -10,13 +10,13 @@ images; what the latents hold; and anomalies: VAEs trained on nine digits, told 
 from __future__ import annotations
 
 import json
-import platform
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from machine import machine
 
 import vaezoo
 from vaezoo.data import as_data, select
@@ -78,13 +78,7 @@ def main() -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in sys.argv[1:] or parts:
         results[name] = {
-            "machine": {
-                "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
-                "machine": platform.machine(),
-                "threads": torch.get_num_threads(),
-                "torch": str(torch.__version__),
-                "vaezoo": vaezoo.__version__,
-            },
+            "machine": machine(),
             "model": MODEL,
             "training": TRAINING,
             "figures": parts[name](),

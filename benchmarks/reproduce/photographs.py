@@ -8,7 +8,6 @@ noise, a few of them grey.
 from __future__ import annotations
 
 import json
-import platform
 import random
 import shutil
 import subprocess
@@ -18,10 +17,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
+from machine import machine
 from PIL import Image, ImageDraw, ImageFilter
-
-import vaezoo
 
 RESULTS = Path(__file__).parent / "results" / "photographs.json"
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "photos-reconstructions.png"
@@ -108,13 +105,7 @@ def main() -> None:
         run = folder / "runs" / "vae-photos"
         shutil.copy(run / "samples" / "reconstructions.png", PICTURE)
         result = {
-            "machine": {
-                "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
-                "machine": platform.machine(),
-                "threads": torch.get_num_threads(),
-                "torch": str(torch.__version__),
-                "vaezoo": vaezoo.__version__,
-            },
+            "machine": machine(),
             "command": " ".join(["vaezoo", *line]),
             "refused without --data.corrupt skip": refused.stderr.strip(),
             "seconds": round(seconds, 1),

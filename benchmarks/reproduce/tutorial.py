@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import platform
 import re
 import tempfile
 import time
@@ -16,10 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import sklearn
-import torch
+from machine import machine
 from PIL import Image
-
-import vaezoo
 
 DOCS = Path(__file__).parents[2] / "docs"
 RESULTS = Path(__file__).parent / "results" / "tutorial.json"
@@ -49,15 +46,7 @@ def main() -> None:
             reduced = Image.open(path).quantize(SHADES, dither=Image.Dither.NONE)
             reduced.save(DOCS / "images" / path.name, optimize=True)
     result = {
-        "machine": {
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
-            "machine": platform.machine(),
-            "threads": torch.get_num_threads(),
-            "python": platform.python_version(),
-            "torch": str(torch.__version__),
-            "scikit-learn": sklearn.__version__,
-            "vaezoo": vaezoo.__version__,
-        },
+        "machine": {**machine(), "scikit-learn": sklearn.__version__},
         "seconds": {"wall": round(seconds[0], 1), "cpu": round(seconds[1], 1)},
         "settings": {"steps": names["STEPS"], "samples": names["SAMPLES"]},
         "data": names["data"].description,

@@ -119,6 +119,55 @@ def vaezoo_specs() -> Iterator[vaezoo.VariantSpec]:
         paper=tighter,
     )
     yield vaezoo.VariantSpec(
+        name="vamp-vae",
+        target="vaezoo_plugins.vamp_vae:vamp_vae",
+        summary="Its prior is what the encoder makes of learned pseudo-inputs",
+        paper="Tomczak & Welling 2018, VAE with a VampPrior, arXiv:1705.07120",
+    )
+    yield vaezoo.VariantSpec(
+        name="full-covariance-vae",
+        target="vaezoo_plugins.full_covariance_vae:full_covariance_vae",
+        summary="A normal posterior whose latents are correlated",
+        paper="Kingma & Welling 2019, An Introduction to Variational Autoencoders, section 2.5.1, "
+        "arXiv:1906.02691",
+    )
+    yield vaezoo.VariantSpec(
+        name="iaf-vae",
+        target="vaezoo_plugins.iaf_vae:iaf_vae",
+        summary="A posterior bent by inverse autoregressive flow",
+        paper="Kingma et al. 2016, Improving Variational Inference with Inverse Autoregressive "
+        "Flow, arXiv:1606.04934",
+    )
+    yield vaezoo.VariantSpec(
+        name="nsf-vae",
+        target="vaezoo_plugins.nsf_vae:nsf_vae",
+        summary="A posterior bent by coupled neural splines",
+        paper="Durkan et al. 2019, Neural Spline Flows, arXiv:1906.04032",
+        requires=("zuko>=1.3",),
+    )
+    yield vaezoo.VariantSpec(
+        name="vq-vae",
+        target="vaezoo_plugins.vq_vae:vq_vae",
+        summary="Discrete codes out of a learned codebook",
+        paper="van den Oord, Vinyals & Kavukcuoglu 2017, Neural Discrete Representation Learning, "
+        "arXiv:1711.00937; Razavi, van den Oord & Vinyals 2019, Generating Diverse High-Fidelity "
+        "Images with VQ-VAE-2, arXiv:1906.00446",
+    )
+    yield vaezoo.VariantSpec(
+        name="fsq-vae",
+        target="vaezoo_plugins.fsq_vae:fsq_vae",
+        summary="Discrete codes by rounding, without a codebook",
+        paper="Mentzer et al. 2024, Finite Scalar Quantization: VQ-VAE Made Simple, "
+        "arXiv:2309.15505",
+    )
+    yield vaezoo.VariantSpec(
+        name="gumbel-vae",
+        target="vaezoo_plugins.gumbel_vae:gumbel_vae",
+        summary="Categorical latents, relaxed by the Gumbel-softmax",
+        paper="Jang, Gu & Poole 2017, Categorical Reparameterization with Gumbel-Softmax, "
+        "arXiv:1611.01144; Maddison, Mnih & Teh 2017, The Concrete Distribution, arXiv:1611.00712",
+    )
+    yield vaezoo.VariantSpec(
         name="ladder-vae",
         target="vaezoo_plugins.ladder_vae:ladder_vae",
         summary="Levels of latents, inferred from the top down as they are generated",

@@ -21,6 +21,7 @@ import vaezoo
 from vaezoo.enumeration import EnumeratedTrace, OneHot, draw_alike
 from vaezoo.heads import Head
 from vaezoo.inference import chunks, inference, seeded
+from vaezoo.schedules import Constant, Linear, Schedule
 from vaezoo.trace import Site
 
 RULED_OUT = -1e4  # a logit: exp of it is 0, and 0 times it too
@@ -32,10 +33,19 @@ class Options:
     """Weight of the classifier's cross-entropy, the mean over labelled examples in nats, beside
     the bound, the mean over all examples. The paper's α = 0.1·N, where its bounds are summed over
     N examples, is 0.1 here, however many labels there are."""
+    start_beta: float = 1.0
+    """Weight of the KLs of z and y when training begins, from which it moves linearly to 1. Above
+    1 it keeps q(y|x) undecided and z poor while p(x|y,z) learns what the labels mean, as in
+    deterministic annealing (Ueda & Nakano 1998)."""
+    anneal_steps: int = 0
+    """Steps over which it does so; 0: it is 1 throughout, as in the paper."""
 
     def __post_init__(self) -> None:
-        if self.alpha < 0:
-            raise ValueError(f"alpha must not be negative, but is {self.alpha}")
+        for name in ("alpha", "start_beta", "anneal_steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")
+        if self.start_beta != 1 and not self.anneal_steps:
+            raise ValueError(f"start_beta={self.start_beta} needs anneal_steps, too")
 
 
 class Label(Head):
@@ -72,8 +82,9 @@ class SemiSupervisedVAE(vaezoo.VAE):
         *,
         num_classes: int,
         alpha: float,
+        beta: float | Schedule = 1.0,
     ) -> None:
-        super().__init__(encoder, decoder, prior, objective=SemiSupervisedELBO())
+        super().__init__(encoder, decoder, prior, objective=SemiSupervisedELBO(beta))
         self.classifier = classifier
         self.alpha = alpha
         self.register_buffer("values", torch.arange(num_classes), persistent=False)
@@ -142,6 +153,8 @@ class SemiSupervisedELBO(vaezoo.ELBO):
 
 
 def m2_vae(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
+    steps = options.anneal_steps
+    beta = Linear(options.start_beta, 1.0, steps) if steps else Constant(1.0)
     encoder = parts.encoder(conditional=True)
     head = Label(parts.num_classes)
     network = parts.network(parts.input_shape, head.input_shape, direction="down")
@@ -152,4 +165,5 @@ def m2_vae(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
         vaezoo.NetworkEncoder(network, head, features=getattr(encoder, "features", Head.features)),
         num_classes=parts.num_classes,
         alpha=options.alpha,
+        beta=beta,
     )

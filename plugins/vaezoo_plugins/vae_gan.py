@@ -15,6 +15,7 @@ bound on log p(x).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -136,17 +137,20 @@ def vae_gan(options: Options, parts: vaezoo.Parts) -> vaezoo.VAE:
 def discriminator(widths: tuple[int, ...], parts: vaezoo.Parts) -> Discriminator:
     """For data of any shape. Layer norm gives the features Dis_l(x) a scale, without which their
     distance would mean nothing; in the paper batch norm does."""
-    shape, layers = parts.input_shape, list[nn.Module]()
+    images = len(parts.input_shape) == 3
+    shape = parts.input_shape if images else (prod(parts.input_shape),)
+    layers: list[nn.Module] = [] if images else [nn.Flatten()]
     for width in widths:
-        if len(shape) < 3:
-            layers += [nn.Linear(shape[0], width), nn.LeakyReLU(0.2)]
+        if images:
+            stride = 2 if min(shape[1:]) >= 8 else 1
+            layers += [nn.Conv2d(shape[0], width, 2 + stride, stride, padding=1)]
+            shape = (width, shape[1] // stride, shape[2] // stride)
+        else:
+            layers += [nn.Linear(shape[0], width)]
             shape = (width,)
-            continue
-        stride = 2 if min(shape[1:]) >= 8 else 1
-        layers += [nn.Conv2d(shape[0], width, 2 + stride, stride, padding=1), nn.LeakyReLU(0.2)]
-        shape = (width, shape[1] // stride, shape[2] // stride)
-    stages = nn.Sequential(*layers[:-1], nn.GroupNorm(1, shape[0], affine=False))
-    features = vaezoo.Folded(stages, event_ndim=len(shape))
+        layers += [nn.LeakyReLU(0.2)]
+    layers[-1] = nn.GroupNorm(1, shape[0], affine=False)  # Dis_l is linear in the layer before
+    features = vaezoo.Folded(nn.Sequential(*layers), event_ndim=len(parts.input_shape))
     return Discriminator(features, parts.network(shape, (1,), direction="down"))
 
 

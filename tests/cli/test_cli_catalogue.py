@@ -101,7 +101,7 @@ def test_plugins_tells_what_is_disabled(vaezoo, monkeypatch):
     monkeypatch.setenv("VAEZOO_DISABLE_PLUGINS", "tiny_vaezoo")
     text = vaezoo("plugins").out
     assert "disabled" in text
-    assert "To use it, take it out of $VAEZOO_DISABLE_PLUGINS." in text
+    assert "take it out of $VAEZOO_DISABLE_PLUGINS to use it" in text
 
 
 TWO_KINDS = """
@@ -127,3 +127,13 @@ def test_describe_tells_of_all_kinds_with_one_name(vaezoo, tmp_path, monkeypatch
     assert "mine/flow: A prior" in text
     assert zoo.describe("mine/flow").kind == "network"
     assert zoo.describe("mine/flow", "prior").kind == "prior"
+
+
+def test_a_misspelt_entry_point_group_is_found(vaezoo, tmp_path, monkeypatch):
+    install(tmp_path, "two-kinds", "two_kinds", {"two_kinds": TWO_KINDS})
+    (points,) = tmp_path.glob("*.dist-info/entry_points.txt")
+    points.write_text(points.read_text().replace("[vaezoo]", "[vaezo]"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    lookup.refresh()
+    said = "two-kinds: the entry-point group 'vaezo' is read by nobody; is 'vaezoo' meant?"
+    assert said in vaezoo("plugins").out

@@ -77,6 +77,23 @@ def test_fine_tuning_starts_from_the_weights_with_their_variant_and_parts(vaezoo
     assert config("c")["model"]["parts"]["network"]["hidden"] == [7]
 
 
+def test_a_prior_over_codes_is_fitted_to_a_run_that_is_trained(vaezoo):
+    line = ["train", "vq-vae", *TINY, "--model.codes", "8"]
+    assert vaezoo(*line, "--out", "a").code == 0
+    stage = ["--model.prior", "autoregressive", "--model.prior.width", "8"]
+    stage += ["--model.stage", "prior", "--data", "tiny", "--steps", "2"]
+    error = vaezoo("train", "vq-vae", *stage, "--out", "c").error
+    assert "a model that is trained, and this one is new" in error
+    result = vaezoo("train", "--init-from", "a", *stage, "--out", "b")
+    assert result.code == 0, result.err
+    recorded = config("b")["model"]
+    assert (recorded["variant"], recorded["options"]["stage"]) == ("vq-vae", "prior")
+    assert recorded["options"]["codes"] == 8
+    a, b = (zoo.load(folder).state_dict() for folder in "ab")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert "prior.network.start" in b
+
+
 def test_weights_that_do_not_fit_are_told_by_name(vaezoo, trained):
     line = ["train", "--init-from", trained["vae"], "--data", "tiny", "--steps", "2", "--out", "b"]
     error = vaezoo(*line, "--model.latent-dim", "3").error

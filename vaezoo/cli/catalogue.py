@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterable, Sequence
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from vaezoo.cli.tables import line, table
 from vaezoo.cli.usage import PlainParser
 from vaezoo.errors import PluginWarning, UnknownVariantError, did_you_mean
 from vaezoo.registry import lookup
-from vaezoo.registry.discovery import DISABLE, Plugin
+from vaezoo.registry.discovery import DISABLE, GROUP, Plugin
 from vaezoo.registry.specs import VariantSpec
 
 if TYPE_CHECKING:
@@ -105,6 +106,9 @@ def plugins(argv: Sequence[str]) -> None:
     if as_json:
         line(json.dumps([_as_dict(plugin) for plugin in found], indent=2))
         return
+    for misspelt, names in _other_groups().items():
+        line(f"{names}: the entry-point group {misspelt!r} is read by nobody; is {GROUP!r} meant?")
+        line()
     rows = [
         (p.name, p.distribution, p.version, p.status, "; ".join(_brings(p)) or "nothing")
         for p in found
@@ -116,6 +120,16 @@ def plugins(argv: Sequence[str]) -> None:
             line()
             line(f"{plugin.name}, of {plugin.distribution} {plugin.version}: {plugin.status}")
             table((f"  {name}", note) for name, note in notes.items() if note)
+
+
+def _other_groups() -> dict[str, str]:
+    """Entry-point groups that look as if they were meant for vaezoo, with who has them."""
+    entries = metadata.entry_points()
+    groups = [g for g in entries.groups if g.lower().startswith(GROUP[:5]) and g != GROUP]
+    return {
+        group: ", ".join(sorted({e.dist.name for e in entries.select(group=group) if e.dist}))
+        for group in sorted(groups)
+    }
 
 
 def _what_to_do(plugin: Plugin) -> str:

@@ -57,7 +57,8 @@ def check_folder(plan: Plan) -> None:
 
 def _check_options(plan: Plan) -> None:
     """Raise what wrong options raise, as far as they can be told without the data."""
-    from vaezoo.assembly import SharedOptions, choose
+    from vaezoo.assembly import SharedOptions
+    from vaezoo.choosing import choose
     from vaezoo.cli.model_flags import SLOTS
     from vaezoo.options import build, options_class, options_of
     from vaezoo.training.config import resolve, resolve_device

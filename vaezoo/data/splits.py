@@ -211,7 +211,7 @@ def _named(data: Any, root: Path | None) -> Data | None:
     choice = choice_of(data)
     if choice is None:
         return None
-    from vaezoo.assembly import choose  # here, so that tensors alone need no plugins
+    from vaezoo.choosing import choose  # here, so that tensors alone need no plugins
     from vaezoo.registry import lookup
 
     chosen = choose(DatasetSpec, choice)

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaezoo.assembly import Choice, choose
 from vaezoo.batch import Batch
 from vaezoo.checks import check_preprocessing, check_source
+from vaezoo.choosing import Choice, choose
 from vaezoo.data import Binarization, Data, Source, data_for, evaluation_batches
 from vaezoo.data.preprocessing import TablePreprocessing
 from vaezoo.data.progress import told

@@ -17,6 +17,7 @@ from vaezoo.heads.discretized_logistic_mixture import (
     DiscretizedLogisticMixtureDistribution,
     DiscretizedLogisticMixtureHead,
 )
+from vaezoo.heads.flow import FlowHead
 from vaezoo.heads.gaussian import Gaussian, OptimalSigma, PredictedSigma, SharedSigma
 from vaezoo.heads.laplace import Laplace, LaplaceHead
 from vaezoo.heads.negative_binomial import (
@@ -44,6 +45,7 @@ __all__ = [
     "DiscretizedLogisticMixture",
     "DiscretizedLogisticMixtureDistribution",
     "DiscretizedLogisticMixtureHead",
+    "FlowHead",
     "Gaussian",
     "Head",
     "Laplace",

@@ -110,7 +110,8 @@ def _site(site: SiteKL, *, alone: bool) -> Bars:
         title += f", {int(active.sum()):,} active"
     if len(values) != site.size:
         unit = "nats per example; this KL is no sum over dimensions"
-        return Bars(values=values, names=["all dimensions"], title=title, unit=unit)
+        some = None if active is None else [bool(active.any())]
+        return Bars(values=values, names=["all dimensions"], marked=some, title=title, unit=unit)
     return Bars(
         values=values,
         names=[f"z{d}" if alone else str(d) for d in range(site.size)],

@@ -70,6 +70,27 @@ def vaezoo_specs() -> Iterator[Spec]:
         target="vaezoo.priors.mixture:mixture",
         summary="A learned mixture of factorised normals",
     )
+    yield PriorSpec(
+        name="vampprior",
+        target="vaezoo.priors.vampprior:vampprior",
+        summary="The encoder's posteriors at learned pseudo-inputs, mixed",
+    )
+    yield PriorSpec(
+        name="flow",
+        target="vaezoo.priors.flow:flow",
+        summary="A normalizing flow of N(0, I): neural splines by coupling, or autoregressive",
+        requires=("zuko>=1.3",),
+    )
+    yield PriorSpec(
+        name="uniform-codes",
+        target="vaezoo.priors.codes:uniform_codes",
+        summary="Of discrete codes: each as probable as the others",
+    )
+    yield PriorSpec(
+        name="autoregressive",
+        target="vaezoo.priors.autoregressive:autoregressive",
+        summary="Of discrete codes: each given those before it, learned",
+    )
     yield DatasetSpec(
         name="sprites",
         target="vaezoo.data.sprites:sprites",

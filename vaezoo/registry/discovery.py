@@ -64,7 +64,7 @@ def discover() -> tuple[Plugin, ...]:
     for entry in entries:
         plugin = _unloaded(entry, shared=shared[entry.name] > 1)
         if _is_disabled(plugin):
-            error, advice = f"disabled by ${DISABLE}", f"To use it, take it out of ${DISABLE}."
+            error, advice = f"disabled by ${DISABLE}", f"take it out of ${DISABLE} to use it"
             found.append(replace(plugin, status="disabled", error=error, advice=advice))
             continue
         start = time.perf_counter()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
@@ -46,8 +48,23 @@ def _short(file: str) -> str:
 
 
 def upgrade(distribution: str) -> str:
-    """What to do where nothing better is known."""
+    """What to do where nothing better is known; to the author, who has it installed to edit it."""
+    if folder := _edited_in(distribution):
+        return f"mend it in {folder}, where it is installed from (pip install -e)"
     return f"pip install --upgrade {distribution}, or pip uninstall {distribution}"
+
+
+def _edited_in(distribution: str) -> str:
+    """The folder of an editable installation, or ""."""
+    from urllib.parse import urlparse  # here: they take long, and most have no use for them
+    from urllib.request import url2pathname
+
+    try:
+        url = json.loads(metadata.distribution(distribution).read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        return ""
+    editable = isinstance(url, dict) and (url.get("dir_info") or {}).get("editable")
+    return url2pathname(urlparse(str(url.get("url"))).path) if editable else ""
 
 
 def remedy(

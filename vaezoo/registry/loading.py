@@ -78,7 +78,9 @@ def specs_of(plugin: Any, name: str) -> tuple[Spec, ...]:
     manager.add_hookspecs(hooks)
     try:
         manager.register(plugin, name)
-    except Exception as error:  # a hook with arguments, say
+    except pluggy.PluginValidationError as error:
+        raise BrokenPluginError(f"its hook takes no arguments: def {HOOK}()") from error
+    except Exception as error:
         raise BrokenPluginError(described(error)) from error
     implementations = manager.hook.vaezoo_specs.get_hookimpls()
     callers = manager.get_hookcallers(plugin) or ()

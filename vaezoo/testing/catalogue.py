@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vaezoo.testing.check import Check
+from vaezoo.testing.checks_densities import densities
 from vaezoo.testing.checks_devices import devices
 from vaezoo.testing.checks_draws import draws
 from vaezoo.testing.checks_files import saving
@@ -31,6 +32,7 @@ CHECKS: dict[str, Check] = {
         "regularizer": regularizer,
         "bound": bound,
         "draws": draws,
+        "densities": densities,
         "seeds": seeds,
         "globals": globals_,
         "methods": methods,

@@ -5,26 +5,27 @@ They are counted as torch makes them, so it does not matter how a model writes d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
-from vaezoo.testing.report import expect
+from vaezoo.testing.report import brief, expect
 from vaezoo.testing.subject import CPU, B, Subject
 from vaezoo.trace import Site, Trace
 
 N = 8  # samples
+MANY = 4000  # of codes, whose distribution is looked at
 
 
 def draws(subject: Subject) -> None:
-    """Of an exact bound, a pass draws no more than its sites hold, and a sample draws all of them
-    from their priors."""
+    """Of an exact bound, a pass draws what its sites hold, no more and no less, and a sample draws
+    all of them from their priors."""
     model, batch = subject.model(noise=0.02), subject.batch()
     if model.bound != "exact":
         return
@@ -38,7 +39,16 @@ def draws(subject: Subject) -> None:
         found=f"{taken / B:g}: a draw that no site holds, so that no KL pays for it",
         look="forward: each group of latents that the decoder or another group sees is a Site",
     )
+    expect(
+        taken >= held * B or type(trace) is not Trace,  # else values are enumerated, of one noise
+        expected=f"{held:g} random numbers for each example, as many as {_named(trace)} hold",
+        found=f"{taken / B:g}: sites that share their noise, so that none is a draw of its own",
+        look="forward: one vaezoo.draw for each site",
+    )
     _samples(model, trace, subject)
+    if len(trace.sites) == 1:
+        _distributed(model, subject)
+    _follows(model, trace, subject)
 
 
 def _samples(model: VAE, trace: Trace, subject: Subject) -> None:
@@ -53,6 +63,87 @@ def _samples(model: VAE, trace: Trace, subject: Subject) -> None:
         found=f"{taken / N:g}",
         look=f"{type(model).__qualname__}.generate: is a group fixed, or its mean taken?",
     )
+
+
+def _follows(model: VAE, trace: Trace, subject: Subject) -> None:
+    """What serves the priors alone changes samples: of all of it together, since where draws are
+    discrete a little of it need not."""
+    labels = None if model.semi_supervised else subject.labels(N)
+    named = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    of_priors = _reached(sum_of(site.log_p for site in trace.sites), named)
+    of_priors -= _reached(sum_of([trace.log_px, *(s.log_q for s in trace.sites)]), named)
+    if not of_priors:
+        return
+    before = model.sample(N, labels, seed=0)
+    with torch.no_grad(), seeded(0, CPU):
+        for name in sorted(of_priors):
+            named[name].add_(torch.randn_like(named[name]))
+    expect(
+        not torch.equal(model.sample(N, labels, seed=0), before),
+        expected="other samples where the priors' own parameters are others: "
+        + ", ".join(sorted(of_priors)),
+        found="the same",
+        look=f"{type(model).__qualname__}.generate: draws of each p, and not of N(0, I), say",
+    )
+
+
+def _reached(value: Tensor, named: Mapping[str, Tensor]) -> set[str]:
+    if not value.requires_grad:
+        return set()
+    found = torch.autograd.grad(value, [*named.values()], retain_graph=True, allow_unused=True)
+    return {name for name, g in zip(named, found, strict=True) if g is not None and g.any()}
+
+
+def sum_of(values: Iterable[Tensor]) -> Tensor:
+    """Of all numbers in the tensors: ()."""
+    return sum((value.sum() for value in values), torch.zeros(()))
+
+
+def _distributed(model: VAE, subject: Subject) -> None:
+    """What the decoder is given for a sample has the means and squares of draws from p."""
+    if model.semi_supervised:
+        return
+    labels = subject.labels(MANY)
+    given = _decoded(model, labels)
+    with seeded(1, CPU), evaluating(model):
+        p = model.prior(labels)
+        drawn = p.sample(() if p.batch_shape else (MANY,))
+    if given is None or given.shape != drawn.shape or not drawn.is_floating_point():
+        return
+    centre, spread = drawn.mean(0), drawn.std(0).clamp(min=1e-6)
+    ours, theirs = ((z.double() - centre) / spread for z in (given, drawn))
+    for what, power in (("mean", 1), ("mean square", 2)):
+        a, b = ours**power, theirs**power
+        error = ((a.var(0) + b.var(0)) / MANY).sqrt()
+        expect(
+            ((a.mean(0) - b.mean(0)).abs() <= 6 * error + 1e-3).all(),
+            expected=f"codes of samples with the {what} of draws from p: {brief(b.mean(0))}",
+            found=f"{brief(a.mean(0))}, in units of its standard deviation from its mean",
+            look=f"{type(model).__qualname__}.generate",
+        )
+
+
+class _Seen(Exception):
+    """The decoder need not run."""
+
+
+def _decoded(model: VAE, labels: Tensor | None) -> Tensor | None:
+    """What the decoder is given for samples, if that is one tensor for all."""
+    seen: list[Tensor] = []
+
+    def stop(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        seen.append(arguments[0])
+        raise _Seen
+
+    hook = model.decoder.register_forward_pre_hook(stop)
+    try:
+        with seeded(0, CPU), evaluating(model):
+            model.generate(MANY, labels)
+    except _Seen:
+        return seen[0]
+    finally:
+        hook.remove()
+    return None
 
 
 def _is_used(site: Site, trace: Trace) -> bool:

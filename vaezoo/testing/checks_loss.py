@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Normal
 from torch.nn.functional import logsigmoid
 
+from vaezoo.errors import VaezooError
 from vaezoo.inference import evaluating, seeded
 from vaezoo.model import VAE
 from vaezoo.objectives import ELBO, Objective, Phase, Weights
@@ -20,6 +21,11 @@ from vaezoo.training.step import score_function
 
 RUNS = 25  # forward passes that estimate a mean loss
 REDUCTIONS = "sums over event dimensions (no mean over pixels), mean over K, one loss per example"
+
+COUPLED = (
+    "means or sums over dimension 0 of the batch; if they are meant, as in a loss () of the whole "
+    "batch: per_example = False"
+)
 
 
 def loss(subject: Subject) -> None:
@@ -48,6 +54,7 @@ def loss(subject: Subject) -> None:
             _reduction(model, subject, look)
     elif model.bound == "exact" and type(objective).loss is Objective.loss:
         _weight_of_log_px(objective, trace, weights)
+    if model.bound == "exact" and type(objective).loss is Objective.loss:
         _repeated_draws(model, subject, weights)
 
 
@@ -92,13 +99,20 @@ def _repeated_draws(model: VAE, subject: Subject, weights: Weights) -> None:
         draws = z.expand(times * objective.samples, *z.shape[1:])
         px = model.decoder(draws, batch.y)
         trace = Trace(batch.x, px, (Site(q, p, draws),), bound=model.bound)
-        losses.append(objective.score(trace, weights).loss)
+        losses.append(_seeded_score(objective, trace, weights, 0))
+    if not torch.equal(losses[-1], _seeded_score(objective, trace, weights, 1)):
+        return  # a score that draws itself, as from the prior
     expect_close(
         losses[1],
         losses[0],
         f"the loss of {2 * objective.samples} draws that are all the same, as of half as many",
         "score(): a mean over K is logsumexp(0) - math.log(len(trace.log_w))",
     )
+
+
+def _seeded_score(objective: Objective, trace: Trace, weights: Weights, seed: int) -> Tensor:
+    with seeded(seed, CPU):
+        return objective.score(trace, weights).loss
 
 
 def log_px(trace: Trace) -> Tensor:
@@ -131,19 +145,66 @@ def elbo_loss(objective: ELBO, trace: Trace, weights: Weights) -> Tensor:
 
 
 def batch(subject: Subject) -> None:
-    """Where the objective says ``per_example``, each example's loss is its own: it depends
-    neither on the other examples nor on how many there are."""
+    """An example's distributions depend on no other example, nor on its place; where the
+    objective says ``per_example``, its loss does not either, nor on how many there are."""
     model = subject.model(noise=0.02)
+    _places(model, subject)
     if not model.objective.per_example:
         return
-    look = (
-        "means or sums over dimension 0 of the batch; if they are meant, as in a loss () of the "
-        "whole batch: per_example = False"
-    )
+    if type(model.objective).loss is Objective.loss:
+        _regularizer_alone(subject)
     phases = [phase for phase in model.objective.phases(model) if _of_model(phase, model)]
     with evaluating(model):
         for phase in phases:
-            _alone(phase, model, subject, look)
+            _alone(phase, model, subject, COUPLED)
+
+
+def _places(model: VAE, subject: Subject) -> None:
+    """The same examples in another order, with the means in place of draws: the same figures."""
+    batch, order = subject.batch(), torch.tensor([2, 0, 1])
+    y = None if batch.y is None else batch.y[order]
+    with evaluating(model):
+        try:
+            first, other = model(batch.x, batch.y, 0), model(batch.x[order], y, 0)
+        except (NotImplementedError, RuntimeError, VaezooError):
+            return  # q has no mean, or the model draws otherwise than by vaezoo.draw
+        pairs = {"log p(x|z)": (first.log_px, other.log_px)}
+        for one, two in zip(first.sites, other.sites, strict=True):
+            pairs |= {
+                f"log q of {one.name}": (one.log_q, two.log_q),
+                f"log p of {one.name}": (one.log_p, two.log_p),
+            }
+    for what, (values, moved) in pairs.items():
+        if len(values) != 1:
+            return
+        expect_close(
+            moved,
+            values[:, order],
+            f"{what} of the examples in another order, as before",
+            "forward, encoder, prior and decoder: what belongs to a place in the batch?",
+        )
+
+
+def _regularizer_alone(subject: Subject) -> None:
+    """Without log p(x|z), and in float64, so that a small dependence on the others is seen."""
+    model = subject.model(noise=0.1).double()
+    objective = model.objective.double()
+    weights, batch, others = weights_of(objective), subject.batch(), subject.batch(seed=2)
+    losses = []
+    for x in (batch.x, torch.cat([batch.x[:1], others.x[1:]])):
+        with seeded(0, CPU), evaluating(model):
+            trace = model(x.double(), batch.y, objective.samples)
+            trace.log_px = torch.zeros_like(trace.log_px)
+            losses.append(objective.score(trace, weights).loss)
+    first, second = losses
+    if first.ndim and first.isfinite().all():
+        expect(
+            torch.allclose(first[0], second[0], rtol=1e-9, atol=1e-9),
+            expected="the loss of an example without its log p(x|z), whatever is beside it in the "
+            f"batch: {first[0]:.9g}",
+            found=f"{second[0]:.9g}",
+            look=COUPLED,
+        )
 
 
 def _alone(phase: Phase, model: VAE, subject: Subject, look: str) -> None:

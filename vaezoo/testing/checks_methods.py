@@ -44,7 +44,8 @@ def methods(subject: Subject) -> None:
         if name in REFUSED[model.bound]:
             fail(expected="a NoBoundError: this is no bound", found=f"{result}", look=look)
         if name in DISTRIBUTIONS:
-            result = _mean(result, name, look)
+            with torch.no_grad():  # a distribution may hold parameters, as flows do
+                result = _mean(result, name, look)
         if shape is not None:
             expect_shape(result, shape, f"{name}()", look)
         expect(
@@ -109,7 +110,8 @@ def embedding(subject: Subject) -> None:
 
 
 def samples(subject: Subject) -> None:
-    """Samples are finite, differ from each other, and are in [0, 1] under a Bernoulli."""
+    """Samples are finite, differ from each other, are in [0, 1] under a Bernoulli, and depend on
+    the label of a variant that takes labels, as its figures do."""
     model, n = subject.model(noise=0.05), 9
     look = f"{type(model).__qualname__}.sample, the prior and the decoder"
     images = model.sample(n, subject.labels(n), seed=0)
@@ -124,6 +126,18 @@ def samples(subject: Subject) -> None:
             look=look,
         )
     _differ(images.flatten(1), "samples", look)
+    if y is not None and subject.num_classes:
+        one, other = torch.zeros_like(y), torch.full_like(y, subject.num_classes - 1)
+        figures = {"sample": [model.sample(len(y), label, seed=0) for label in (one, other)]}
+        if model.bound != "none":
+            figures["elbo"] = [model.elbo(x, label, seed=0) for label in (one, other)]
+        for name, (first, second) in figures.items():
+            expect(
+                not torch.equal(first, second),
+                expected=f"another {name}() for another label: the variant asks for num_classes",
+                found="the same, bit for bit",
+                look="forward and generate: is y handed on to encoder, decoder and prior?",
+            )
 
 
 def _differ(rows: Tensor, what: str, look: str) -> None:

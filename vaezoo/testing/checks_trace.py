@@ -13,7 +13,7 @@ from vaezoo.model import VAE
 from vaezoo.objectives import Phase
 from vaezoo.testing.report import brief, expect, expect_equal, expect_shape, fail
 from vaezoo.testing.subject import CPU, K, Subject, weights_of
-from vaezoo.trace import Site, Trace
+from vaezoo.trace import Site, Trace, draw
 from vaezoo.training.step import score_function
 
 FORWARD = "the model's forward, which makes the Trace"
@@ -38,6 +38,7 @@ def _trace(subject: Subject) -> None:
         found=type(trace).__name__,
         look=FORWARD,
     )
+    expect_equal(trace.x, batch.x, "trace.x, the examples that were passed in", FORWARD)
     names = [site.name for site in trace.sites]
     expect(
         len({*names}) == len(names),
@@ -123,6 +124,7 @@ def gradients(subject: Subject) -> None:
         for name, parameter in module.named_parameters()
         if parameter.requires_grad
     }
+    _through_latents(model, subject)
     reached, owned = set[Tensor](), set[Tensor]()
     for phase in objective.phases(model):
         owned |= {*phase.parameters}
@@ -147,6 +149,33 @@ def gradients(subject: Subject) -> None:
         expected="a gradient for every parameter",
         found=f"none reaches {', '.join(idle)}",
         look="forward (is it used?), or a detach on the way to the loss",
+    )
+
+
+def _through_latents(model: VAE, subject: Subject) -> None:
+    """log p(x|z) teaches the encoder through z, where q can be reparameterised."""
+    batch = subject.batch()
+    with seeded(0, CPU):
+        trace = model(batch.x, batch.y, K)
+        drawn = [s.q.has_rsample and draw(s.q, 1).requires_grad for s in trace.sites]
+    sites = [site for site, learns in zip(trace.sites, drawn, strict=True) if learns]
+    for site in sites:
+        expect(
+            site.z.requires_grad,
+            expected=f"a gradient from z of site {site.name!r} to the parameters of its q",
+            found="none: z carries no gradient",
+            look=f"{FORWARD}: q.sample() for q.rsample() (vaezoo.draw takes that), or a detach",
+        )
+    found = [
+        torch.autograd.grad(trace.log_px.sum(), site.z, retain_graph=True, allow_unused=True)[0]
+        for site in sites
+        if trace.log_px.requires_grad
+    ]
+    expect(
+        not sites or any(gradient is not None for gradient in found),
+        expected="a gradient from log p(x|z) to z",
+        found="none: the decoder was given something else, or z without its gradient",
+        look=f"{FORWARD}: self.decoder(z, y) of the z that the Site holds, not detached",
     )
 
 

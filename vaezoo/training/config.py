@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -14,6 +15,7 @@ from vaezoo.options import build, options_of
 from vaezoo.words import counted
 
 BATCH, EPOCHS, STEPS = 128, 10, 2_000
+LR_FACTOR = 0.1
 COMPILE_PAYS = 2_000  # steps on CUDA, below which compiling takes longer than it saves
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "mps")
 DECIDED = (
@@ -44,8 +46,14 @@ class TrainingConfig:
     """Adam, or AdamW with decoupled weight decay; fused."""
     learning_rate: float = 1e-3
     """The optimizer's step size, before its schedule."""
-    lr_schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """How the learning rate goes on after its warm-up: linear and cosine end at 0."""
+    lr_schedule: Literal["constant", "linear", "cosine", "step"] = "constant"
+    """How the learning rate goes on after its warm-up: linear and cosine end at 0, step falls at
+    `lr_milestones`."""
+    lr_milestones: tuple[int, ...] | None = None
+    """For the schedule step: the training steps from which the learning rate is `lr_factor` times
+    what it was before."""
+    lr_factor: float | None = None
+    """For the schedule step: what each milestone multiplies the learning rate by. Default: 0.1."""
     lr_warmup_steps: int = 0
     """Steps over which the learning rate rises linearly from 0."""
     weight_decay: float = 0.0
@@ -93,12 +101,32 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise OptionError(f"{name} must be positive, not {value}")
+        self._check_milestones()
         if self.seed >= 2**63:
             raise OptionError(f"seed must be less than 2**63, not {self.seed}")
         if self.ema is not None and not 0 < self.ema < 1:
             raise OptionError(f"ema must lie between 0 and 1, as 0.999 does, not {self.ema}")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise OptionError(f"betas must lie in [0, 1), not {self.betas}")
+
+    def _check_milestones(self) -> None:
+        given = [
+            name for name in ("lr_milestones", "lr_factor") if getattr(self, name) is not None
+        ]
+        if self.lr_schedule != "step" and given:
+            raise OptionError(
+                f"{given[0]} belongs to the schedule 'step', and lr_schedule is "
+                f"{self.lr_schedule!r}: give lr_schedule='step', or leave {given[0]} out"
+            )
+        if self.lr_schedule == "step":
+            steps = self.lr_milestones or ()
+            if not steps or steps[0] < 1 or any(a >= b for a, b in pairwise(steps)):
+                raise OptionError(
+                    f"lr_schedule 'step' needs lr_milestones, positive steps in rising order as "
+                    f"in (10_000, 20_000), not {self.lr_milestones}"
+                )
+            if self.lr_factor is not None and not 0 < self.lr_factor <= 1:
+                raise OptionError(f"lr_factor must lie in (0, 1], not {self.lr_factor}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +169,7 @@ def resolve(config: TrainingConfig, steps_per_epoch: int | None) -> Resolved:
             steps = epochs * steps_per_epoch
         epochs = max(1, -(-steps // steps_per_epoch))
     device = resolve_device(config.device)
-    if steps is None and config.lr_schedule != "constant":
+    if steps is None and config.lr_schedule in ("linear", "cosine"):
         raise OptionError(
             f"lr_schedule {config.lr_schedule!r} ends at the last step, and the length of this "
             f"stream is not known: give steps, or the stream's size, as in "
@@ -176,6 +204,7 @@ def resolve(config: TrainingConfig, steps_per_epoch: int | None) -> Resolved:
             "execution": execution,
             "precision": precision,
             "device": str(device),
+            "lr_factor": (config.lr_factor or LR_FACTOR) if config.lr_milestones else None,
         }
     )
 

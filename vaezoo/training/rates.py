@@ -12,7 +12,7 @@ from vaezoo.training.config import Resolved
 
 
 def learning_rate(config: Resolved) -> Schedule:
-    """Linear warm-up, then constant, or falling to 0 at the last step."""
+    """Linear warm-up, then constant, falling to 0 at the last step, or falling at milestones."""
     warmup = config.lr_warmup_steps
     length = max(1, (config.steps or 0) - warmup)  # constant where there is no number of steps
 
@@ -23,6 +23,11 @@ def learning_rate(config: Resolved) -> Schedule:
             factor = 1 - done
         elif config.lr_schedule == "cosine":
             factor = 0.5 * (1 + torch.cos(math.pi * done))
+        elif config.lr_schedule == "step":
+            assert config.lr_milestones is not None
+            assert config.lr_factor is not None
+            for milestone in config.lr_milestones:
+                factor = torch.where(step >= milestone, factor * config.lr_factor, factor)
         if warmup:
             factor = factor * ((step + 1).float() / warmup).clamp(max=1)
         return config.learning_rate * factor

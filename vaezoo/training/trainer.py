@@ -226,10 +226,11 @@ def run_config(model: VAE, data: Data, config: Resolved) -> dict[str, Any]:
     """What a run must agree in to be resumed: enough to know, and to repeat, what was done."""
     device = torch.device(config.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    training = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(config).items()}
     return {
         "model": config_of(model),
         "data": {**data.description, "fingerprint": fingerprint(data)},
-        "training": {**asdict(config), "betas": list(config.betas)},
+        "training": training,
         "environment": {
             "vaezoo": vaezoo.__version__,
             "torch": str(torch.__version__),
