@@ -29,7 +29,7 @@ FIXED = {"name": "gaussian", "sigma": "fixed"}
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    gamma: float = 0.3
+    gamma: float = 1.0
     """Weight of L_llike, in nats, against that of deceiving the discriminator, in the decoder's
     loss."""
     features: tuple[int, ...] = (16, 32)
