@@ -97,7 +97,7 @@ def test_a_model_needs_no_registry() -> None:
         ("beta-vae", {"beta": -1.0}, ValueError, "must not be negative"),
         ("vae", {"network": "cnv"}, ValueError, "unknown network 'cnv'. Did you mean 'conv'?"),
         ("vae", {"likelihood": "bernouli"}, ValueError, "Did you mean 'bernoulli'?"),
-        ("vae", {"prior": "normal"}, ValueError, "class-normal, mixture, standard-normal"),
+        ("vae", {"prior": "normal"}, ValueError, "autoregressive, class-normal, flow, mixture, standard-normal"),
         ("vae", {"network": {"name": "mlp", "hiden": [3]}}, ValueError, "Did you mean 'hidden'?"),
         ("vae", {"network": {"hidden": [3]}}, ValueError, "needs a name"),
         ("vae", {"network": 3}, ValueError, "by name or by its options"),

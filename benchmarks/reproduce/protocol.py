@@ -28,6 +28,7 @@ from machine import machine
 
 import vaezoo
 from vaezoo.data import Data, as_data
+from vaezoo.training.run_folder import finite
 
 RUNS = Path("runs") / "reproduce"
 SMOKE: dict[str, Any] = {"epochs": None, "steps": 4, "execution": "eager", "patience": None}
@@ -109,7 +110,8 @@ def measure(row: Row, data: Data, folder: Path) -> dict[str, Any]:
     started = time.perf_counter()
     kind = row.training["binarization"]
     figures = vaezoo.evaluate(model, data, metrics, split="test", binarization=kind)
-    return {"figures": figures, "seconds_of_evaluation": round(time.perf_counter() - started, 1)}
+    seconds = round(time.perf_counter() - started, 1)
+    return {"figures": finite(figures), "seconds_of_evaluation": seconds}
 
 
 def run(row: Row, folder: Path, minutes: float | None) -> dict[str, Any]:
@@ -190,7 +192,7 @@ def command(rows: Sequence[Row], results: Path, *, description: str | None) -> N
             smoke(row) if asked.smoke else row, asked.runs / row.name, asked.minutes
         )
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(kept, indent=2) + "\n")
+        path.write_text(json.dumps(kept, indent=2, allow_nan=False) + "\n")
         print(f"{row.name}: {told(kept[row.name])}")  # noqa: T201
         if kept[row.name]["state"] != "done":
             return  # the time is spent

@@ -213,8 +213,10 @@ def state(row: Row, result: dict[str, Any] | None) -> dict[str, str]:
     took = hardware(result["machine"], result["seconds_of_training"])
     if result["state"] == "done":
         figures = result["figures"]
-        units = f"{figures['active_units']} of {figures['latent_dim']} units active"
-        return {"ours": f"{nats(figures, 'log_likelihood')}; {units}", "took": took}
+        ours = nats(figures, "log_likelihood")
+        if figures["active_units"] is not None:  # which some priors leave undefined
+            ours += f"; {figures['active_units']} of {figures['latent_dim']} units active"
+        return {"ours": ours, "took": took}
     epochs, whole = result["epochs"], result["epochs_of_the_protocol"]
     if result["state"] == "trained":
         return {"ours": f"{NOT_RUN}: trained, not measured", "took": took}

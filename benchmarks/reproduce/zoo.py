@@ -52,7 +52,7 @@ Nats per test example; ELBO with one sampled z, log p(x) the importance-weighted
 al. 2016. What is not defined for a variant is a dash: `ae`, `wae-mmd` and `vae-gan` have no
 likelihood bound, and `gumbel-vae` has one of its relaxation. `cvae` and `m2-vae` are given labels
 (m2-vae {LABELS} of them in training), so theirs are of log p(x|y) and of log p(x,y).
-wae-mmd's reconstruction is of a Gaussian density, the others' of a Bernoulli. Seconds are of
+The figures of wae-mmd and sigma-vae are of a Gaussian density, the others' of a Bernoulli. Seconds are of
 training alone, on one thread of a machine that had other work too."""
 
 
