@@ -167,3 +167,16 @@ def vaezoo_specs() -> Iterator[vaezoo.VariantSpec]:
         paper="Jang, Gu & Poole 2017, Categorical Reparameterization with Gumbel-Softmax, "
         "arXiv:1611.01144; Maddison, Mnih & Teh 2017, The Concrete Distribution, arXiv:1611.00712",
     )
+    yield vaezoo.VariantSpec(
+        name="ladder-vae",
+        target="vaezoo_plugins.ladder_vae:ladder_vae",
+        summary="Levels of latents, inferred from the top down as they are generated",
+        paper="Sønderby et al. 2016, Ladder Variational Autoencoders, arXiv:1602.02282",
+    )
+    yield vaezoo.VariantSpec(
+        name="vae-gan",
+        target="vaezoo_plugins.vae_gan:vae_gan",
+        summary="Compares images by a discriminator's features, and deceives it; no bound",
+        paper="Larsen, Sønderby, Larochelle & Winther 2016, Autoencoding beyond pixels using a "
+        "learned similarity metric, arXiv:1512.09300",
+    )
