@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import sys
 import time
 from collections.abc import Iterable
@@ -94,7 +95,8 @@ def measure(folder: Path, data: str) -> dict[str, Any]:
         nats = model.log_likelihood(x, given, samples=SAMPLES, seed=0)
         found["log_likelihood"] = nats.mean().item()
         found["log_likelihood_standard_error"] = nats.std().item() / len(nats) ** 0.5
-    return found
+    undefined = [k for k, v in found.items() if isinstance(v, float) and not math.isfinite(v)]
+    return {**found, **dict.fromkeys(undefined)}
 
 
 def first(source: vaezoo.data.Source, n: int) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -121,19 +123,21 @@ def page(results: dict[str, Any]) -> str:
     """The page, of the result file alone."""
     text = [HEAD]
     for data, title in TITLES.items():
-        rows = {n.split("/")[1]: r for n, r in results["rows"].items() if n.startswith(f"{data}/")}
-        if not rows:
-            continue
+        rows = {name: results["rows"].get(f"{data}/{name}") for name in variants()}
         text += ["", f"## {title}, {STEPS[data]} steps", ""]
         text += ["| variant | ELBO | log p(x) | reconstruction | KL | active units | seconds |"]
         text += ["|---|---|---|---|---|---|---|"]
-        text += [
-            f"| `{name}` | " + " | ".join(cell(row, column) for column in COLUMNS) + " |"
-            for name, row in rows.items()
-        ]
+        text += [f"| `{name}` | {cells(row)} |" for name, row in rows.items()]
         for sheet in results.get("sheets", {}).get(data, []):
             text += ["", f"![Originals, reconstructions and samples of variants](images/{sheet})"]
     return "\n".join(text) + "\n"
+
+
+def cells(row: dict[str, Any] | None) -> str:
+    """A row of the table, behind its name."""
+    if row is None:
+        return "not run" + " |" * (len(COLUMNS) - 1)
+    return " | ".join(cell(row, column) for column in COLUMNS)
 
 
 def cell(row: dict[str, Any], column: str) -> str:
