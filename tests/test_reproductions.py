@@ -249,3 +249,24 @@ def test_results_hold_no_smoke(script: Any) -> None:
                     "test",
                     10_000,
                 )
+
+
+# docs/zoo.md
+
+
+def test_the_zoos_page_says_what_its_result_file_says(script: Any) -> None:
+    zoo = script("zoo")
+    results = json.loads(zoo.RESULTS.read_text(encoding="utf-8"))
+    assert zoo.page(results) == zoo.PAGE.read_text(encoding="utf-8"), (
+        "docs/zoo.md and the results disagree: run benchmarks/reproduce/zoo.py"
+    )
+    for sheets in results["sheets"].values():
+        assert all((ROOT / "docs" / "images" / sheet).exists() for sheet in sheets)
+
+
+def test_no_row_of_the_zoo_is_nan_or_collapsed(script: Any) -> None:
+    rows = json.loads(script("zoo").RESULTS.read_text(encoding="utf-8"))["rows"]
+    assert len(rows) >= 25
+    for name, row in rows.items():
+        assert row["reconstruction"] is not None, name
+        assert not any("collapsed" in warning for warning in row["warnings"]), name
