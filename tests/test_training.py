@@ -452,3 +452,11 @@ def test_measuring_and_drawing_tell_how_far_they_are(
     told = capsys.readouterr().err
     assert "measuring: 8 of 8" in told
     assert "drawing: 8 of 8" in told
+
+
+def test_counts_may_be_whole_numbers_and_images_may_not() -> None:
+    counts = torch.randint(0, 9, (40, 5))
+    model = vaezoo.create("vae", input_shape=(5,), latent_dim=2, likelihood="negative-binomial")
+    vaezoo.fit(model, counts, steps=1, validation=8, **QUICK)
+    with pytest.raises(vaezoo.DataError, match="must be uint8"):
+        vaezoo.fit(small(), torch.randint(0, 2, (40, *SHAPE)), steps=1, **QUICK)

@@ -21,7 +21,7 @@ from vaezoo.training.diagnosis import (
     diagnose,
     latent_use,
     lost_validations,
-    never_updated,
+    skipped_in_a_row,
     skipped_steps,
 )
 
@@ -254,7 +254,7 @@ def test_training_in_which_no_step_can_be_taken_stops(steps: int, tmp_path: Path
     sound = small()
     model = vaezoo.VAE(sound.encoder, sound.decoder, sound.prior, objective=Hopeless())
     done = {"steps": steps, "log_every": 60, "out": tmp_path / "run", **QUICK}
-    said = f"all {min(60, steps)} steps so far had gradients that are not finite"
+    said = f"all {min(60, steps)} steps had gradients that are not finite"
     with pytest.raises(vaezoo.TrainingError, match=rf"{said}.*the rest of the loss"):
         vaezoo.fit(model, images(), **done)
     assert not (tmp_path / "run" / "figures.json").exists()
@@ -276,10 +276,39 @@ def test_training_in_which_no_step_can_be_taken_names_what_is_not_finite() -> No
         vaezoo.fit(model, images(), steps=2, **QUICK)
 
 
-def test_a_phase_that_was_never_updated_is_found() -> None:
+def test_training_that_diverges_after_its_first_steps_stops(tmp_path: Path) -> None:
+    done = {"steps": 400, "log_every": 100, "out": tmp_path / "run", **QUICK}
+    with pytest.raises(vaezoo.TrainingError, match=r"the last \d+ of 100 steps had gradients"):
+        vaezoo.fit(small(), images(), learning_rate=1e20, **done)
+    assert not (tmp_path / "run" / "figures.json").exists()
+
+
+def test_steps_skipped_in_a_row_are_counted_for_each_phase() -> None:
     nan = float("nan")
-    records = [{"gradient_norm/elbo": nan, "gradient_norm/critic": nan}]
-    assert never_updated(records) == ["elbo", "critic"]
-    records += [{"gradient_norm/elbo": 3.0, "gradient_norm/critic": None}]
-    assert never_updated(records) == ["critic"]
-    assert never_updated([{"gradient_norm": 1.0}, {"gradient_norm": nan}]) == []
+    records = [
+        {
+            "step": 10,
+            "gradient_norm/a": 2.0,
+            "skipped/a": 0.0,
+            "gradient_norm/b": nan,
+            "skipped/b": 5,
+        },
+        {
+            "step": 20,
+            "gradient_norm/a": 2.0,
+            "skipped/a": 9.0,
+            "gradient_norm/b": None,
+            "skipped/b": 5,
+        },
+        {
+            "step": 30,
+            "gradient_norm/a": nan,
+            "skipped/a": 10.0,
+            "gradient_norm/b": nan,
+            "skipped/b": 5,
+        },
+    ]
+    assert skipped_in_a_row(records) == {"a": 19, "b": 15}
+    records.append({**records[0], "step": 40})
+    assert skipped_in_a_row(records) == {"a": 0, "b": 20}
+    assert skipped_in_a_row([{"step": 9, "gradient_norm": 1.0, "skipped": 8.0}]) == {"": 0}

@@ -122,3 +122,15 @@ def test_mistakes(vaezoo, table):
     assert "score: say which model" in vaezoo("score").error
     Path("s.csv").touch()
     assert "is there already" in vaezoo(*line, "--out", "s.csv").error
+
+
+def test_rows_that_are_not_standardized_are_told_of(vaezoo, table):
+    raw = np.random.default_rng(1).normal(size=(5, 30)).astype(np.float32)
+    raw[1:3] = 4321.0
+    np.save("raw.npy", raw)
+    line = ["score", table / "model", "raw.npy", "--samples", 2, "--out", "raw.csv"]
+    said = vaezoo(*line).err
+    assert "2 rows of 5 hold values of up to 4e+03 standard deviations" in said
+    assert "not standardized, as those of a .csv file are" in said
+    np.save("raw.npy", raw[:1])
+    assert "standard deviations" not in vaezoo(*line, "--overwrite").err

@@ -194,7 +194,7 @@ def test_damaged_files_are_named(tmp_path: Path, suffix: str, content: bytes | N
     [
         ({"x": np.full((N, 6), np.nan)}, r"a\.npz: array 'x': 20 of 20 .* first at index 0"),
         ({"x": np.where(np.eye(N, 6), np.inf, 0.0)}, "6 of 20 examples hold NaN, infinity"),
-        ({"x": np.zeros((N, 6), np.int32)}, "array 'x': examples must be uint8 .* torch.int32"),
+        ({"x": np.zeros((N, 6, 4), np.int32)}, "array 'x': examples must be uint8 .* torch.int32"),
         ({"x": np.zeros(N, np.float32)}, r"array 'x': .*at least two dimensions"),
         ({"x": np.array([["a"]] * N)}, "array 'x': arrays must be numeric, not <U1"),
         ({"x": pixels(N, H, W), "y": np.arange(N) / 2}, "array 'y' must hold integers.*float64"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from vaezoo.cli.arguments import CorruptFlag, DataPath, ModelPath, Unset
-from vaezoo.cli.usage import UsageError
+from vaezoo.cli.usage import UsageError, tell
 from vaezoo.errors import did_you_mean
 from vaezoo.registry.paths import check_readable
 from vaezoo.words import counted
@@ -103,7 +103,27 @@ class Examples:
         batches = evaluation_batches(
             self.source, batch_size=self.batch_size, binarization=self.binarization
         )
+        batches = self._watched(batches)
         return told(batches, len(self), what, size=lambda batch: len(batch.x))
+
+    def _watched(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The same; of rows far from those that a model of standardized columns knows, a word."""
+        from vaezoo.checks import FAR
+        from vaezoo.data.preprocessing import TablePreprocessing
+
+        standardized = isinstance(self.model.preprocessing, TablePreprocessing)
+        far, largest = 0, 0.0
+        for batch in batches:
+            if standardized:
+                sizes = batch.x.abs().amax(1)
+                far, largest = far + int((sizes > FAR).sum()), max(largest, sizes.max().item())
+            yield batch
+        if far:
+            tell(
+                f"warning: {counted(far, 'row')} of {len(self):,} hold values of up to "
+                f"{largest:.1g} standard deviations, so what the model says of them means little: "
+                f"are they extreme, or not standardized, as those of a .csv file are?"
+            )
 
     def labels(self, batch: Batch) -> Tensor | None:
         """The labels that the model takes."""

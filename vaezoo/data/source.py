@@ -195,10 +195,14 @@ def check_shape(shape: tuple[int, ...]) -> None:
 
 
 def as_values(x: Tensor) -> Tensor:
-    """Examples as uint8 or float32. Raises DataError for other numbers."""
+    """Examples as uint8 or float32. Raises DataError for other numbers.
+
+    Integers are taken of vectors (N, D) alone, as counts are: of images they have no known range.
+    """
     if x.dtype == torch.uint8:
         return x
-    if not (x.is_floating_point() or x.dtype == torch.bool):
+    counts = x.ndim == 2 and not x.is_complex()
+    if not (x.is_floating_point() or x.dtype == torch.bool or counts):
         raise DataError(
             f"examples must be uint8 (0..255 stands for [0, 1]) or floating point, not {x.dtype}; "
             f"convert them, for example with x.to(torch.float32)"

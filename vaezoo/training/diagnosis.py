@@ -18,6 +18,7 @@ from vaezoo.shown import examples
 COLLAPSED = 0.1  # nats; the mutual information of x and z is no more than the KL
 EXAMPLES, BATCH = 1000, 100
 MANY, SPARE = 100, 0.1  # of many dimensions, as a spatial code has, some are always to spare
+NEARLY_ALL = 0.9  # of the steps between two records
 ENOUGH_STEPS = 500  # with fewer, an encoder may not have begun to say anything
 
 
@@ -50,16 +51,24 @@ def skipped_steps(records: Iterable[Mapping[str, Any]], steps: int) -> list[str]
     ]
 
 
-def never_updated(records: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The phases of which every step was skipped; "" is a lone one. records: of training."""
-    updated: dict[str, bool] = {}
-    for record in records:
-        for name, value in record.items():
-            kind, _, phase = name.partition("/")
-            if kind == "gradient_norm":  # the mean over updates, so not finite without any
-                done = value is not None and math.isfinite(value)
-                updated[phase] = updated.get(phase, False) or done
-    return [phase for phase, done in updated.items() if not done]
+def skipped_in_a_row(records: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many steps each phase has skipped up to now without taking one, or hardly one; "" is a
+    lone phase. records: of training."""
+    names = {name for record in records for name in record if name.split("/")[0] == "skipped"}
+    return {name.partition("/")[2]: _skipped_last(records, name) for name in names}
+
+
+def _skipped_last(records: Sequence[Mapping[str, Any]], name: str) -> int:
+    norm, total = name.replace("skipped", "gradient_norm", 1), 0
+    starts = [0, *(record["step"] for record in records)]
+    for record, start in zip(reversed(records), reversed(starts[:-1]), strict=True):
+        skipped = int(record.get(name) or 0)
+        value = record.get(norm)  # the mean over the steps taken, so not finite without any
+        none = value is None or not math.isfinite(value)
+        if not none and skipped < NEARLY_ALL * (record["step"] - start):
+            break
+        total += skipped
+    return total
 
 
 @torch.no_grad()

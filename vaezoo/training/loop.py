@@ -18,7 +18,7 @@ from vaezoo.model import VAE
 from vaezoo.training import checkpoint
 from vaezoo.training.batches import num_examples, training_batches
 from vaezoo.training.config import Resolved
-from vaezoo.training.diagnosis import never_updated, why_not_finite
+from vaezoo.training.diagnosis import skipped_in_a_row, why_not_finite
 from vaezoo.training.history import History
 from vaezoo.training.interrupts import interruptible
 from vaezoo.training.progress import Progress
@@ -156,16 +156,21 @@ class Run:
         return record
 
     def _check_progress(self, batch: Batch, *, last: bool) -> None:
-        """Raise TrainingError where no step so far has changed anything."""
-        if not last and self.step < ENOUGH_TO_TELL:
-            return
-        training = (record for record in self.history.records if record["split"] == "train")
-        if phases := never_updated(training):
-            named = f" of phase {phases[0]!r}" if phases[0] else ""
-            steps = f"all {self.step:,} steps{named}" if self.step > 1 else f"the one step{named}"
+        """Raise TrainingError where no step can be taken any more, or none could be at all."""
+        training = [record for record in self.history.records if record["split"] == "train"]
+        for phase, skipped in skipped_in_a_row(training).items():
+            if skipped < ENOUGH_TO_TELL and not (last and skipped == self.step):
+                continue
+            named = f" of phase {phase!r}" if phase else ""
+            all_of_them = skipped == self.step
+            steps = (
+                f"all {self.step:,}" if all_of_them else f"the last {skipped:,} of {self.step:,}"
+            )
             raise TrainingError(
-                f"{steps} so far had gradients that are not finite, so nothing was learned: "
+                f"{steps} steps{named} had gradients that are not finite, so nothing "
+                f"{'was' if all_of_them else 'more can be'} learned: "
                 f"{why_not_finite(self.model, batch)}; or the learning_rate is too high"
+                f"{'' if self.history.best is None else '. The best weights before remain'}"
             )
 
     def _speed(self) -> dict[str, float]:
