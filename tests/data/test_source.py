@@ -75,7 +75,7 @@ def broken(value: float) -> torch.Tensor:
         (torch.zeros(0, C), None, None, "no examples"),
         (torch.zeros(N, 0), None, None, r"no examples.*\(7, 0\)"),
         (torch.zeros(N), None, None, r"at least two dimensions; got \(7,\)"),
-        (torch.zeros(N, C, dtype=torch.int64), None, None, "not torch.int64; convert"),
+        (torch.zeros(N, C, 2, 2, dtype=torch.int64), None, None, "not torch.int64; convert"),
         (torch.zeros(N, C, dtype=torch.complex64), None, None, "not torch.complex64"),
         ([[0.0]], None, None, "must be a Tensor, not list"),
         (broken(float("nan")), None, None, "2 of 7 examples hold NaN.*first at index 2"),
