@@ -48,6 +48,9 @@ test fails where the page and its [result file](../benchmarks/reproduce/results/
 One seed and few steps: it shows that all of them train, and what their figures are like, **no
 order of merit**. [Results](results.md) have ours beside published figures.
 
+After 300 steps, sprites are blobs at the right place and of the right size, samples of most are
+poor, and `gumbel-vae` and `ladder-vae` have hardly begun (of the latter the KL is still warming up).
+
 Nats per test example; ELBO with one sampled z, log p(x) the importance-weighted bound with
 {SAMPLES} samples of the first {IMAGES} test images, KL of all latents, active units by Burda et
 al. 2016. What is not defined for a variant is a dash: `ae`, `wae-mmd` and `vae-gan` have no
