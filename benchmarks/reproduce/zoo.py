@@ -49,7 +49,7 @@ One seed and few steps: it shows that all of them train, and what their figures 
 order of merit**. [Results](results.md) have ours beside published figures.
 
 After 300 steps, sprites are blobs at the right place and of the right size, samples of most are
-poor, and `gumbel-vae` and `ladder-vae` have hardly begun (of the latter the KL is still warming up).
+poor, and `gumbel-vae` and `ladder-vae` have hardly begun (the latter's KL is still warming up).
 
 Nats per test example; ELBO with one sampled z, log p(x) the importance-weighted bound with
 {SAMPLES} samples of the first {IMAGES} test images, KL of all latents, active units by Burda et
