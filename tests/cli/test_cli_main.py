@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -221,3 +222,14 @@ def test_a_broken_plugin_is_told_in_one_plain_line(tmp_path):
     assert "No module named 'not_there'" in shown.stdout
     assert "pip uninstall broken-vaezoo" in shown.stdout
     assert "VAEZOO_DISABLE_PLUGINS=broken_vaezoo" in shown.stdout
+
+
+def test_a_full_folder_of_temporary_files_is_named(vaezoo, monkeypatch, tmp_path):
+    def full(argv):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("vaezoo.cli.runs.runs", full)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    result = vaezoo("runs")
+    assert result.code == 2
+    assert f"no room for temporary files, which lie in {tmp_path} (set TMPDIR" in result.err

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cli_helpers import SMALL
 
+from vaezoo.cli import runs
 from vaezoo.training.run_folder import RunFolder
 
 DAMAGED = '{"model": {}, "data": {}, "training": {}, "overrides": 3}'
@@ -169,3 +170,8 @@ def test_a_run_without_metrics_yet_came_as_far_as_its_checkpoint(vaezoo, two):
     for name in ("metrics.jsonl", "figures.json"):
         (run / name).unlink()
     assert found(vaezoo("runs", "--json"))["vae"]["step"] == 3
+
+
+def test_figures_of_what_has_diverged_are_short():
+    shown = [runs._shown(nats) for nats in (-1234.567, 1e9, -3.2e31)]
+    assert shown == ["-1,234.57", "1e+09", "-3.2e+31"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -78,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (VaezooError, OSError) as error:
             if debug:
                 traceback.print_exc()
-            tell(f"error: {one_line(error)}")
+            tell(f"error: {one_line(error)}{_where(error)}")
             code = MISTAKE
         except KeyboardInterrupt as interrupt:
             if debug:
@@ -149,6 +150,19 @@ def show_warning(
 
 
 _PACKAGE = Path(__file__).parents[1]
+
+
+def _where(error: Exception) -> str:
+    """Of a file without a name that has no more room, where such files are."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG)
+    if not full or getattr(error, "filename", None):
+        return ""
+    import tempfile
+
+    return (
+        f": no room for temporary files, which lie in {tempfile.gettempdir()} (set TMPDIR to "
+        f"another folder) and beside the output"
+    )
 
 
 def _silence_stdout() -> None:

@@ -19,6 +19,7 @@ from vaezoo.training.run_folder import CONFIG, FIGURES, METRICS, RunFolder
 DEFAULT = "runs"
 DEPTH = 4  # folders below the given one are looked at, not a whole disk
 SHOWN = ("elbo", "reconstruction", "kl")
+LARGEST = 1e9  # nats that are written in full
 HEADER = ["run", "variant", "data", "state", "steps", "elbo", "recon", "kl", "of", "begun"]
 HEADER += ["overrides"]
 
@@ -159,6 +160,11 @@ def _number(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
+def _shown(nats: float) -> str:
+    """Two decimals, or three digits of what has diverged."""
+    return f"{nats:,.2f}" if abs(nats) < LARGEST else f"{nats:.3g}"
+
+
 def _row(run: Listed) -> list[str]:
     if run.state == "damaged":
         return [run.path, "", "", run.state, "", "", "", "", "", "", run.reason]
@@ -170,7 +176,7 @@ def _row(run: Listed) -> list[str]:
         str(run.data),
         run.state,
         steps,
-        *("" if figure is None else f"{figure:,.2f}" for figure in figures),
+        *("" if figure is None else _shown(figure) for figure in figures),
         run.split or "",
         (run.started or "")[:16].replace("T", " "),
         " ".join(f"{name}={_text(value)}" for name, value in run.overrides.items()),
