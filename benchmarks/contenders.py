@@ -127,7 +127,7 @@ def handwritten(setting: Setting) -> Steps:
     images, size = setting.images.to(setting.device), setting.batch
     model = setting.task.handwritten().to(setting.device)
     optimizer = torch.optim.Adam(model.parameters(), RATE, fused=True)
-    loss_of = torch.compile(model.loss)
+    loss_of = torch.compile(model.loss) if setting.execution == "compiled" else model.loss
     order, place = torch.randperm(len(images), device=setting.device), 0
 
     def take(steps: int) -> float:
