@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import vaezoo
 from vaezoo.batch import Batch
 from vaezoo.data import TensorSource, TrainingBatches
+from vaezoo.training.captured import Captured
 from vaezoo.training.config import TrainingConfig, resolve
 from vaezoo.training.mode import training
 from vaezoo.training.step import TrainingStep
@@ -107,6 +108,7 @@ def ours(setting: Setting) -> Steps:
         for module in (model, model.objective):
             module.prepare(first, len(source))
         step = TrainingStep(model, config)
+    advance = Captured(step) if setting.execution == "captured" else step
     place = 0
 
     def take(steps: int) -> float:
@@ -114,7 +116,7 @@ def ours(setting: Setting) -> Steps:
         with training(model, config):
             for _ in range(steps):
                 x, y, index = batches.batch(place)
-                step(Batch(x.to(model.dtype), y, index), place)
+                advance(Batch(x.to(model.dtype), y, index), place)
                 place += 1
             return step.figures()["loss"]
 

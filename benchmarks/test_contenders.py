@@ -97,7 +97,7 @@ def test_contender(
         batch=batch,
         device=device,
         precision=precision,
-        execution="eager" if smoke else "compiled",
+        execution="eager" if smoke else {"cpu": "compiled", "cuda": "captured"}[device],
     )
     with caplog.at_level(logging.WARNING, logger="vaezoo"):
         steps = CONTENDERS[contender](setting)

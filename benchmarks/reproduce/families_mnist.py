@@ -45,7 +45,7 @@ TRAINING: dict[str, Any] = {
     "precision": "bf16",
     "execution": "compiled",
 }
-IMAGES, SAMPLES = 1_000, 5_000
+IMAGES, SAMPLES = 400, 5_000
 """The first test images, and the importance samples of each."""
 
 

@@ -87,9 +87,9 @@ class TrainingConfig:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """bf16 runs the networks under autocast. auto: bf16 on CUDA devices that have it, and on CPUs
     with AMX for runs of 5 million examples and more."""
-    execution: Literal["auto", "eager", "compiled"] = "auto"
+    execution: Literal["auto", "eager", "compiled", "captured"] = "auto"
     """Whether torch.compile makes the step. auto: on CUDA for runs of 2,000 steps and more, on a
-    CPU of 5 million examples and more."""
+    CPU of 5 million examples and more. captured: the compiled step as one CUDA graph."""
     device: str = "auto"
     """auto: the GPU if there is one."""
     log: Literal["tensorboard"] | None = None

@@ -17,6 +17,7 @@ from vaezoo.errors import CheckpointError, DataError, TrainingError
 from vaezoo.model import VAE
 from vaezoo.training import checkpoint
 from vaezoo.training.batches import num_examples, training_batches
+from vaezoo.training.captured import Captured
 from vaezoo.training.config import Resolved
 from vaezoo.training.diagnosis import skipped_in_a_row, why_not_finite
 from vaezoo.training.history import History
@@ -63,10 +64,11 @@ class Run:
         self.progress.start(self.step, config.steps)
         self._restart_clock()
         try:
+            take = Captured(training_step) if config.execution == "captured" else training_step
             with interruptible() as interrupt:
                 while self._more() and not self._stopped_early():
                     batch = self._batch()
-                    training_step(batch, self.step)
+                    take(batch, self.step)
                     self.step += 1
                     last = not self._more()
                     if last or self.step % config.log_every == 0:

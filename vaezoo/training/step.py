@@ -90,7 +90,7 @@ class Update:
         self.finite: Tensor  # whether the last step was
         self.sums: Tensor | None = None  # of the figures, the gradient's norm, and the counts
         self.score = score_function(phase)
-        if config.execution == "compiled" and phase.compile:
+        if config.execution in ("compiled", "captured") and phase.compile:
             self.score = compiled(self.score, phase.name)
 
     def __call__(
@@ -136,14 +136,18 @@ class Update:
         row = torch.cat([figures, torch.stack([norm, one]).float()])
         row = torch.where(finite, row, torch.zeros_like(row))
         row = torch.cat([row, one.unsqueeze(0)])
-        self.sums = row if self.sums is None else self.sums + row
+        if self.sums is None:
+            self.sums = torch.zeros_like(row)
+        self.sums += row  # where it lies: a captured step always adds there
 
     def figures(self, *, alone: bool) -> dict[str, float]:
         """The means since the last call. The names of a lone phase stand without its name."""
         if self.sums is None:
             return {}
         *sums, taken, steps = self.sums.tolist()
-        self.sums = None
+        if not steps:
+            return {}
+        self.sums.zero_()
         means = [total / taken if taken else float("nan") for total in sums]
         figures = dict(zip((*self.names, "gradient_norm"), means, strict=True))
         figures["skipped"] = steps - taken
