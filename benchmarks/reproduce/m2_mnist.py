@@ -9,7 +9,7 @@ of 0.1 so few steps do worse than the labels alone: at 0.3, without heavier KLs,
 error rose from 31 to 39 % in 2,000 steps.
 
 The settings were chosen on the validation split, with the labels of draw 0 and with one core's
-time; the test split is looked at once a draw. A draw that the result file holds already is skipped.
+time; the test split is looked at once a draw. A draw that the result file holds is skipped.
 
     python benchmarks/reproduce/m2_mnist.py [--draws 5] [--minutes 9] [--runs DIR]
 
