@@ -54,6 +54,10 @@ TRAINING: dict[str, Any] = {
     "precision": "bf16",
     "execution": "compiled",
 }
+DEPARTS = (
+    "about 5 epochs, alpha 50 instead of 0.1, KLs that begin at weight 5, labelled images repeated "
+    "until they are a tenth of all"
+)
 LABELS = 100
 SHARE = 0.1
 ALONE_STEPS, ALONE_RATE = 500, 1e-3  # its accuracy no longer changes then
