@@ -14,6 +14,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 import vaezoo
 
+REPORTED = pytest.StashKey[dict[str, list[dict[str, Any]]]]()
+
 
 @pytest.fixture(params=vaezoo.list_variants())
 def variant(request: pytest.FixtureRequest) -> str:
@@ -41,7 +43,7 @@ def make_model() -> MakeModel:
 
 
 @pytest.fixture
-def report(benchmark: BenchmarkFixture) -> Report:
+def report(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Report:
     """Writes the facts behind a figure, and after the run its images per second.
 
     images: how many one timed call processes.
@@ -63,7 +65,12 @@ def report(benchmark: BenchmarkFixture) -> Report:
             facts["parameters"] = sum(p.numel() for p in model.parameters())
         if images is not None and benchmark.stats is not None:  # None: --benchmark-disable
             facts["images_per_second"] = round(images / benchmark.stats.stats.median)
+            facts["images_per_second_at_best"] = round(images / benchmark.stats.stats.min)
         benchmark.extra_info.update(facts)
+        if "contender" in facts and "images_per_second_at_best" in facts:
+            request.config.stash.setdefault(REPORTED, {}).setdefault(benchmark.group, []).append(
+                facts
+            )
 
     return write
 
@@ -78,3 +85,17 @@ def device_name(device: str) -> str:
         names = None
     name = names[1] if names else platform.processor() or platform.machine()
     return f"{name}, {torch.get_num_threads()} threads"
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """A table of ratios for each group of contenders: vaezoo's speed over theirs."""
+    for group, rows in config.stash.get(REPORTED, {}).items():
+        terminalreporter.section(f"{group}: images/s of the fastest round")
+        speeds = {row["contender"]: row["images_per_second_at_best"] for row in rows}
+        for row in rows:
+            name, speed = row["contender"], row["images_per_second_at_best"]
+            ratio = f"{speeds['vaezoo'] / speed:8.2f}x" if "vaezoo" in speeds else ""
+            loss = "" if row["loss"] is None else f"{row['loss']:10.2f} nats"
+            terminalreporter.write_line(f"{name:12s} {speed:12,d} {ratio} {loss}")

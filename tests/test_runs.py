@@ -55,6 +55,21 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
     assert contents[0] == contents[1]
 
 
+@pytest.mark.parametrize("network", ["conv", "resnet"])
+def test_a_convolutional_run_resumes_to_the_same_weights(tmp_path: Path, network: str) -> None:
+    """Their weights lie in memory as channels_last, which a file does not keep."""
+    x = (torch.rand(48, 3, 8, 8) > 0.5).float()
+    models = []
+    for steps in ([12], [5, 12]):
+        for number, until in enumerate(steps):
+            torch.manual_seed(0)
+            model = vaezoo.create("vae", input_shape=(3, 8, 8), network=network, latent_dim=2)
+            options = {"learning_rate": 1e-2, "out": tmp_path / str(len(steps)), **QUICK}
+            vaezoo.fit(model, x, steps=until, validation=0, resume=number > 0, **options)
+        models.append(model)
+    assert same(weights(models[0]), weights(models[1]))
+
+
 SCRIPT = """
 import sys, torch, vaezoo
 torch.set_num_threads(1)

@@ -22,7 +22,8 @@ from training_helpers import (
 import vaezoo
 from vaezoo.data import TensorSource, TrainingBatches
 from vaezoo.data.splits import Data
-from vaezoo.training.config import TrainingConfig, resolve, resolve_device
+from vaezoo.training.config import TrainingConfig, resolve
+from vaezoo.training.hardware import resolve_device
 from vaezoo.training.validation import validate
 
 

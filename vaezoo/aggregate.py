@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
+from vaezoo.batch import Batch
 from vaezoo.errors import OptionError
 from vaezoo.trace import Site, Trace
 
@@ -28,6 +29,15 @@ def only_site(trace: Trace, owner: str) -> Site:
             f"{len(trace.sites)}: take another objective"
         )
     return trace.sites[0]
+
+
+def check_batch(batch: Batch, owner: str) -> None:
+    """Raises OptionError for a batch of one, which says nothing of q(z)."""
+    if len(batch.x) < 2:
+        raise OptionError(
+            f"{owner} compares the examples of a batch with each other: batch_size must be at "
+            f"least 2, and should be some tens"
+        )
 
 
 def factors(p: Distribution) -> Distribution | None:

@@ -6,7 +6,8 @@ B batch, K importance samples. All likelihoods are in nats, summed over event di
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -130,6 +131,11 @@ class VAE(nn.Module):
             self.decoder.after_step(observed)
 
     # What the model is.
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """What ``to``, ``double``, ``cuda``, ... do, to the objective as well: it has critics."""
+        self.objective._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call,no-any-return]
 
     def __setattr__(self, name: str, value: Any) -> None:
         # A module's __setattr__ would register it beside the property, which goes on as before.

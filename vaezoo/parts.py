@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.utils.checkpoint import checkpoint
 
 from vaezoo.errors import DataError
 from vaezoo.heads import Head
@@ -85,6 +86,7 @@ class Folded(nn.Module):
         self.inner = network
         self.event_ndim = event_ndim
         self.autocast: torch.dtype | None = None
+        self.recompute = False  # for the gradient, what lies within the network
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """x (..., *event), context (B, context_dim) -> (..., *output)."""
@@ -95,11 +97,16 @@ class Folded(nn.Module):
             context = context.to(x.dtype).expand(*leading, context.shape[-1])
             inputs.append(context.reshape(-1, context.shape[-1]))
         if self.autocast is None:
-            output = self.inner(*inputs)
+            output = self._run(inputs)
         else:
             with torch.autocast(x.device.type, dtype=self.autocast):
-                output = self.inner(*inputs)
-        return output.to(x.dtype).reshape(*leading, *output.shape[1:])  # type: ignore[no-any-return]
+                output = self._run(inputs)
+        return output.to(x.dtype).reshape(*leading, *output.shape[1:])
+
+    def _run(self, inputs: list[Tensor]) -> Tensor:
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(self.inner, *inputs, use_reentrant=False)  # type: ignore[no-any-return]
+        return self.inner(*inputs)  # type: ignore[no-any-return]
 
 
 class NetworkEncoder(Encoder):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 import vaezoo
-from vaezoo.aggregate import Estimator, factors, log_aggregate, only_site
+from vaezoo.aggregate import Estimator, check_batch, factors, log_aggregate, only_site
 from vaezoo.objectives import Weights
 
 
@@ -61,6 +61,7 @@ class Decomposed(vaezoo.ELBO):
         self.register_buffer("num_examples", torch.ones(()))
 
     def prepare(self, batch: vaezoo.Batch, num_examples: int) -> None:
+        check_batch(batch, "beta-tc-vae")
         self.num_examples.fill_(num_examples)
 
     def check(self, trace: vaezoo.Trace) -> None:

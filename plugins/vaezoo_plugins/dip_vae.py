@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import vaezoo
-from vaezoo.aggregate import factors, only_site
+from vaezoo.aggregate import check_batch, factors, only_site
 from vaezoo.objectives import Weights
 from vaezoo.trace import Site
 
@@ -47,6 +47,9 @@ class DisentangledInferredPrior(vaezoo.ELBO):
     def __init__(self, kind: Kind, lambda_od: float, lambda_d: float) -> None:
         super().__init__(None, lambda_od=lambda_od, lambda_d=lambda_d)
         self.kind = kind
+
+    def prepare(self, batch: vaezoo.Batch, num_examples: int) -> None:
+        check_batch(batch, "dip-vae")
 
     def check(self, trace: vaezoo.Trace) -> None:
         q = only_site(trace, "dip-vae").q

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 import vaezoo
-from vaezoo.aggregate import only_site
+from vaezoo.aggregate import check_batch, only_site
 from vaezoo.objectives import Weights
 
 
@@ -51,11 +51,7 @@ class FactorELBO(vaezoo.ELBO):
         self.rate = rate
 
     def prepare(self, batch: vaezoo.Batch, num_examples: int) -> None:
-        if len(batch.x) < 2:
-            raise vaezoo.OptionError(
-                "factor-vae's critic compares one half of a batch with the other: batch_size must "
-                "be at least 2, and should be some tens"
-            )
+        check_batch(batch, "factor-vae")
 
     def check(self, trace: vaezoo.Trace) -> None:
         only_site(trace, "factor-vae")

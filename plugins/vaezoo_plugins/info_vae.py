@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import vaezoo
-from vaezoo.aggregate import only_site
+from vaezoo.aggregate import check_batch, only_site
 from vaezoo.discrepancy import KernelName, prior_mmd
 from vaezoo.objectives import Terms, Weights, figures
 from vaezoo_plugins.wae_mmd import require_fixed
@@ -49,6 +49,9 @@ class InfoObjective(vaezoo.Objective):
     def __init__(self, alpha: float, lambda_mmd: float, kernel: KernelName = "rbf") -> None:
         super().__init__(alpha=alpha, lambda_mmd=lambda_mmd)
         self.kernel: KernelName = kernel
+
+    def prepare(self, batch: vaezoo.Batch, num_examples: int) -> None:
+        check_batch(batch, "info-vae")
 
     def check(self, trace: vaezoo.Trace) -> None:
         only_site(trace, "info-vae")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 import vaezoo
+from vaezoo.aggregate import check_batch
 from vaezoo.discrepancy import KernelName, prior_mmd
 from vaezoo.heads import PointMass, PointMassHead
 from vaezoo.objectives import Terms, Weights, figures
@@ -64,6 +65,9 @@ class Wasserstein(vaezoo.Objective):
     def __init__(self, lambda_mmd: float, kernel: KernelName = "imq") -> None:
         super().__init__(lambda_mmd=lambda_mmd)
         self.kernel: KernelName = kernel
+
+    def prepare(self, batch: vaezoo.Batch, num_examples: int) -> None:
+        check_batch(batch, "wae-mmd")
 
     def score(self, trace: vaezoo.Trace, weights: Weights) -> Terms:
         assert isinstance(trace, CodeTrace)

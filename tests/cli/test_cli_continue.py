@@ -99,6 +99,7 @@ def test_weights_that_do_not_fit_are_told_by_name(vaezoo, trained):
     error = vaezoo(*line, "--model.latent-dim", "3").error
     assert "does not fit its model: it has encoder.network" in error
     assert "instead of" in error
+    assert "but for --model.latent_dim: leave out" in error
     assert "no saved model at nowhere" in vaezoo("train", "--init-from", "nowhere").error
     assert "not both" in vaezoo(*line, "--resume").error
     assert not Path("b").exists()

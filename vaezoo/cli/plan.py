@@ -26,7 +26,7 @@ from vaezoo.cli.reading import shown_reading
 from vaezoo.cli.saved import recorded_data
 from vaezoo.cli.usage import UsageError, flag_name, given, groups, is_flag
 from vaezoo.data import Data, as_data
-from vaezoo.errors import RunError
+from vaezoo.errors import CheckpointError, RunError
 from vaezoo.model import VAE
 from vaezoo.options import build, options_of
 from vaezoo.registry import lookup
@@ -132,7 +132,18 @@ class Plan:
         torch.manual_seed(self.training.seed)
         model = self.target.model(self.options)
         origin = self.target.init_from
-        return model if origin is None else load(origin, into=model)
+        if origin is None:
+            return model
+        try:
+            return load(origin, into=model)
+        except CheckpointError as error:
+            flags = [f"--{name}" for name in self.overrides if name.startswith("model.")]
+            if not flags:
+                raise
+            raise CheckpointError(
+                f"{error}. It is made as {origin} says but for {' and '.join(flags)}: leave out "
+                f"what changes its shapes"
+            ) from error
 
     def longer_than(self, run: RunFolder) -> bool:
         """Whether this is the run's plan with more steps. RunError unless it is its plan."""

@@ -19,8 +19,8 @@ from vaezoo.errors import DataError, DataWarning, RunError, VaezooError
 from vaezoo.model import VAE
 from vaezoo.registry import lookup
 from vaezoo.registry.specs import DatasetSpec
-from vaezoo.training.config import resolve_device
 from vaezoo.training.fingerprint import fingerprint
+from vaezoo.training.hardware import resolve_device
 from vaezoo.training.run_folder import RunFolder
 from vaezoo.weights import WEIGHTS, find_weights, load
 

@@ -61,7 +61,8 @@ def _check_options(plan: Plan) -> None:
     from vaezoo.choosing import choose
     from vaezoo.cli.model_flags import SLOTS
     from vaezoo.options import build, options_class, options_of
-    from vaezoo.training.config import resolve, resolve_device
+    from vaezoo.training.config import resolve
+    from vaezoo.training.hardware import resolve_device
 
     resolve_device(plan.training.device)
     if plan.training.steps is not None:

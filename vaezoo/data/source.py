@@ -94,7 +94,9 @@ class TensorSource(Source):
         return len(self.x)
 
     def examples(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
-        return self.x[index], None if self.y is None else self.y[index]
+        # On a CPU this copies whole rows, and is many times faster than x[index].
+        x = self.x.index_select(0, index)
+        return x, None if self.y is None else self.y.index_select(0, index)
 
     def to(self, device: torch.device | str) -> TensorSource:
         return self._with(self.x.to(device), None if self.y is None else self.y.to(device))

@@ -77,7 +77,7 @@ def restore(step: TrainingStep, state: State, path: Path) -> None:
         torch.set_rng_state(state.tensors["random/cpu"])
         if step.device.type == "cuda" and "random/cuda" in state.tensors:
             torch.cuda.set_rng_state(state.tensors["random/cuda"], step.device)
-    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+    except (LookupError, RuntimeError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{path} does not fit this run: {reason}") from error
 
@@ -152,10 +152,12 @@ def _load_module(module: nn.Module, tensors: dict[str, Tensor]) -> None:
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    state = optimizer.state_dict()
-    values: dict[int, dict[str, Tensor]] = {}
+    """Copied into what is there: a fused kernel reads a parameter and its moments in the order
+    of their memory, which for channels_last differs from that of the file."""
+    parameters = optimizer.param_groups[0]["params"]
     for name, tensor in tensors.items():
         index, key = name.split("/")
-        values.setdefault(int(index), {})[key] = tensor
-    state["state"] = values
-    optimizer.load_state_dict(state)
+        place = optimizer.state[parameters[int(index)]][key]
+        if place.shape != tensor.shape:
+            raise ValueError(f"the optimizer's {name} has shape {tuple(tensor.shape)}")
+        place.copy_(tensor)

@@ -10,14 +10,13 @@ from typing import Any, Literal
 import torch
 
 from vaezoo.data import Binarization
-from vaezoo.errors import OptionError, did_you_mean
+from vaezoo.errors import OptionError
 from vaezoo.options import build, options_of
+from vaezoo.training.hardware import compiling_pays, fast_in_bf16, resolve_device
 from vaezoo.words import counted
 
 BATCH, EPOCHS, STEPS = 128, 10, 2_000
 LR_FACTOR = 0.1
-COMPILE_PAYS = 2_000  # steps on CUDA, below which compiling takes longer than it saves
-DEVICES = ("auto", "cpu", "cuda", "cuda:1", "mps")
 DECIDED = (
     "batch_size",
     "validate_every",
@@ -64,6 +63,13 @@ class TrainingConfig:
     """Adam's term against division by zero."""
     clip_norm: float | None = None
     """Scale gradients down to at most this Euclidean norm."""
+    accumulate: int = 1
+    """Pieces that each batch is cut into, one after the other: as much less memory, and the
+    gradient of the whole batch."""
+    recompute: bool = False
+    """Keep no activations of a network, and compute them again for its gradient: memory of the
+    largest network instead of all, about a third more time (Chen et al. 2016,
+    arXiv:1604.06174)."""
     ema: float | None = None
     """Decay of a running mean of the weights, as in 0.999; validation, the best weights and the
     saved model are then the mean's. Default: none."""
@@ -79,9 +85,11 @@ class TrainingConfig:
     patience: int | None = None
     """Stop after so many validations in a row without a better ELBO. Default: never."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """bf16 runs the networks under autocast. auto: bf16 on CUDA devices that have it."""
+    """bf16 runs the networks under autocast. auto: bf16 on CUDA devices that have it, and on CPUs
+    with AMX for runs of 5 million examples and more."""
     execution: Literal["auto", "eager", "compiled"] = "auto"
-    """Whether torch.compile makes the step. auto: on CUDA, for runs of 2,000 steps and more."""
+    """Whether torch.compile makes the step. auto: on CUDA for runs of 2,000 steps and more, on a
+    CPU of 5 million examples and more."""
     device: str = "auto"
     """auto: the GPU if there is one."""
     log: Literal["tensorboard"] | None = None
@@ -91,7 +99,7 @@ class TrainingConfig:
     """Of shuffling, sampling and binarization in training."""
 
     def __post_init__(self) -> None:
-        counts = ("epochs", "steps", "batch_size", "patience")
+        counts = ("epochs", "steps", "batch_size", "patience", "accumulate")
         for name in (*counts, "validate_every", "checkpoint_every", "log_every"):
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), 1)
@@ -184,19 +192,24 @@ def resolve(config: TrainingConfig, steps_per_epoch: int | None) -> Resolved:
     an_epoch = min(steps_per_epoch or quarter, quarter)
     validate_every = config.validate_every or max(1, fiftieth, an_epoch)
     log_every = LOG_EVERY if steps is None else max(1, steps // 100)
+    batch_size = config.batch_size or BATCH
+    if batch_size % config.accumulate:
+        raise OptionError(
+            f"accumulate={config.accumulate} cuts batches of {batch_size} into unequal pieces: "
+            f"take a divisor of {batch_size}"
+        )
+    long = compiling_pays(device.type, steps, batch_size)
     execution, precision = config.execution, config.precision
     if execution == "auto":
-        long = steps is None or steps >= COMPILE_PAYS
-        execution = "compiled" if device.type == "cuda" and long else "eager"
+        execution = "compiled" if long else "eager"
     if precision == "auto":
-        bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        precision = "bf16" if bf16 else "fp32"
+        precision = "bf16" if fast_in_bf16(device.type, long=long) else "fp32"
     values = {name: getattr(config, name) for name in TrainingConfig.__dataclass_fields__}
     return Resolved(
         **{
             **values,
             "steps": steps,
-            "batch_size": config.batch_size or BATCH,
+            "batch_size": batch_size,
             "epochs": epochs,
             "validate_every": validate_every,
             "checkpoint_every": config.checkpoint_every or validate_every,
@@ -221,29 +234,6 @@ def as_recorded(config: TrainingConfig, recorded: Mapping[str, Any]) -> Training
         decided |= {name: recorded.get(name) for name in ("steps", "epochs")}
     values = {name: getattr(config, name) for name in options}
     return build(TrainingConfig, {**values, **decided}, "the run's config")
-
-
-def resolve_device(name: str) -> torch.device:
-    """The device of that name, which must be there. Raises OptionError."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        meant = name.replace("gpu", "cuda")  # near to cpu by its letters alone
-        raise OptionError(f"unknown device {name!r}.{did_you_mean(meant, DEVICES)}") from error
-    try:
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0].partition(". ")[0]
-        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-            has = [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["no CUDA GPU"]
-            reason = f"torch finds {', '.join(has)} on this machine"
-        raise OptionError(
-            f"device {name!r} cannot be used: {reason}; 'auto' takes what there is, 'cpu' is "
-            f"always there"
-        ) from error
-    return device
 
 
 def _at_least(name: str, value: float, least: int) -> None:

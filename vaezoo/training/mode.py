@@ -31,12 +31,12 @@ def training(model: VAE, config: Resolved) -> Iterator[None]:
         model.train()
         model.objective.train()
         for f in folded:
-            f.autocast = config.autocast
+            f.autocast, f.recompute = config.autocast, config.recompute
         try:
             yield
         finally:
             for f in folded:
-                f.autocast = None
+                f.autocast, f.recompute = None, False
             for module, mode in modes.items():
                 module.training = mode
             # torch.compile switches validation off for the whole process when first used.

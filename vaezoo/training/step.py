@@ -11,8 +11,7 @@ gradients are not finite is skipped there.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +22,7 @@ from vaezoo.model import VAE
 from vaezoo.objectives import Phase, Weights, reduce
 from vaezoo.training.average import Average
 from vaezoo.training.config import Resolved
+from vaezoo.training.optimizer import make_optimizer
 from vaezoo.training.rates import learning_rate
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class TrainingStep:
         self.model = model
         self.config = config
         self.device = torch.device(config.device)
+        check_memory_savers(model, config)
         try:
             self.phases = model.objective.phases(model)
         except ValueError as error:  # a phase without parameters: all of them are frozen
@@ -83,6 +84,7 @@ class Update:
         self.phase = phase
         self.parameters = [*phase.parameters]
         self.clip_norm = config.clip_norm
+        self.pieces = config.accumulate
         self.optimizer = make_optimizer(self.parameters, config, device)
         self.names: tuple[str, ...] = ()
         self.finite: Tensor  # whether the last step was
@@ -94,21 +96,40 @@ class Update:
     def __call__(
         self, model: VAE, batch: Batch, weights: Weights, rate: Tensor
     ) -> dict[str, Tensor]:
-        loss, figures, self.names, state = self.score(model, batch, weights)
-        loss.backward(inputs=self.parameters)  # type: ignore[no-untyped-call]
+        figures, state = self._gradient(model, batch, weights)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if self.clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.clip_norm, norm)
         self.finite = finite = norm.isfinite()
         # A fused optimizer leaves everything as it is where found_inf is 1.
-        self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
-        for group in self.optimizer.param_groups:
-            group["lr"].copy_(rate * self.phase.rate)
+        self.optimizer.found_inf = (~finite).float()
+        self.optimizer.rate.copy_(rate * self.phase.rate)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self.parameters:
+            parameter.grad = None
         self._add(figures, norm, finite)
         return {name: value.detach() for name, value in state.items()}
+
+    def _gradient(
+        self, model: VAE, batch: Batch, weights: Weights
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Of the batch's mean loss, in as many pieces as are asked for; its figures and state."""
+        if self.pieces == 1:
+            loss, figures, self.names, state = self.score(model, batch, weights)
+            loss.backward(inputs=self.parameters)  # type: ignore[no-untyped-call]
+            return figures, state
+        rows = []
+        for piece in cut(batch, self.pieces):
+            loss, figures, self.names, state = self.score(model, piece, weights)
+            if state:
+                raise OptionError(
+                    f"accumulate={self.pieces} cannot be used with this model, which learns from "
+                    f"whole batches ({', '.join(state)}): leave it out"
+                )
+            (loss / self.pieces).backward(inputs=self.parameters)  # type: ignore[no-untyped-call]
+            rows.append(figures)
+        return torch.stack(rows).mean(0), {}
 
     def _add(self, figures: Tensor, norm: Tensor, finite: Tensor) -> None:
         one = torch.ones_like(norm)
@@ -130,6 +151,30 @@ class Update:
             return figures
         own = ("loss", "gradient_norm", "skipped")
         return {f"{k}/{self.phase.name}" if k in own else k: v for k, v in figures.items()}
+
+
+def cut(batch: Batch, pieces: int) -> Iterator[Batch]:
+    """The batch in equal pieces."""
+    size = len(batch.x) // pieces
+    for start in range(0, size * pieces, size):
+        x, y, index = (None if t is None else t[start : start + size] for t in batch)
+        assert x is not None
+        yield Batch(x, y, index)
+
+
+def check_memory_savers(model: VAE, config: Resolved) -> None:
+    """Raises OptionError where ``accumulate`` or ``recompute`` would change what is learned."""
+    if config.accumulate > 1 and not model.objective.per_example:
+        raise OptionError(
+            f"accumulate={config.accumulate} cannot be used with this objective, whose loss is "
+            f"one of the whole batch, not a mean over its examples: leave it out"
+        )
+    normed = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if config.recompute and normed:
+        raise OptionError(
+            "recompute=True would count each batch twice in the running means of batch "
+            "normalisation, which this model has: leave it out, or take norm='group'"
+        )
 
 
 def score_function(phase: Phase) -> Callable[[VAE, Batch, Weights], Scored]:
@@ -169,21 +214,3 @@ def compiled(
         return result
 
     return run
-
-
-def make_optimizer(
-    parameters: Iterable[nn.Parameter], config: Resolved, device: torch.device
-) -> torch.optim.Optimizer:
-    """Fused Adam or AdamW, with its learning rate as a tensor on the device."""
-    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    rate: Any = torch.tensor(config.learning_rate, device=device)
-    optimizer = kind(
-        parameters,
-        lr=rate,
-        betas=config.betas,
-        eps=config.eps,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
-    optimizer.grad_scale = None  # type: ignore[attr-defined]  # read where found_inf is
-    return optimizer
