@@ -13,6 +13,7 @@ from typing import Any
 
 import burda_iwae
 import exemplar_vae
+import m2_mnist
 import static_mnist_784_400_40
 from protocol import Row
 
