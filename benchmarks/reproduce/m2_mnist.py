@@ -5,8 +5,8 @@ each of five draws of ten labels a class: the model, and its own classifier's ar
 on those 100 labels alone. Not the paper's: 4,000 steps of 64 images, about 5 epochs, of Adam with
 a cosine schedule and an average of the weights; alpha 50 and KLs that begin at weight 5; labelled
 images repeated until they are a tenth of all. Near the paper's alpha of 0.1 so few steps do worse
-than the labels alone: at 0.3, without heavier KLs, the validation error rose from 31 to 39 % in
-2,000 steps.
+than the labels alone: at 0.3, without heavier KLs, one run's validation error rose from 31 to
+39 % in 2,000 steps.
 
 The settings were chosen on the validation split, with the labels of draw 0 and with one core's
 time; the test split is looked at once a draw. A draw that the result file holds is skipped.
@@ -55,8 +55,8 @@ TRAINING: dict[str, Any] = {
     "execution": "compiled",
 }
 DEPARTS = (
-    "about 5 epochs, alpha 50 instead of 0.1, KLs that begin at weight 5, labelled images repeated "
-    "until they are a tenth of all"
+    "about 5 epochs, alpha 50 instead of 0.1, KLs that begin at weight 5, labelled images "
+    "repeated until they are a tenth of all"
 )
 LABELS = 100
 SHARE = 0.1
