@@ -209,6 +209,31 @@ def test_importance_samples_are_timed(
     assert row["machine"]["cpu"]
 
 
+def test_the_families_are_trained_measured_and_summed_up(
+    mnist: Path, script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = script("families_mnist")
+    quick = {"steps": 2, "batch_size": 20, "execution": "eager", "lr_schedule": "constant"}
+    monkeypatch.setattr(module, "TRAINING", {**module.TRAINING, **quick})
+    monkeypatch.setattr(module, "MODELS", {"vae": {}, "iwae": {"samples": 2}})
+    monkeypatch.setattr(module, "IMAGES", 10)
+    monkeypatch.setattr(module, "SAMPLES", 3)
+    results, runs = mnist / "families.json", str(mnist / "runs")
+    line = ["script", "--results", str(results), "--runs", runs, "--seeds", "0", "1"]
+    monkeypatch.setattr(sys, "argv", line)
+    module.main()
+    found = json.loads(results.read_text())
+    rows = {(row["name"], row["seed"]): row for row in found["results"]}
+    gains = [
+        rows["iwae", seed]["log_likelihood"] - rows["vae", seed]["log_likelihood"]
+        for seed in (0, 1)
+    ]
+    told = found["summary"]["iwae"]["log_likelihood_gain"]
+    assert told["mean"] == pytest.approx(sum(gains) / 2, abs=1e-3)
+    assert told["std"] == pytest.approx(abs(gains[0] - gains[1]) / 2**0.5, abs=1e-3)
+    assert all(len(row["per_image"]) == 10 for row in rows.values())
+
+
 # docs/results.md
 
 

@@ -6,7 +6,7 @@ weights, dynamic binarization, Adam, batch 100.
 -log p(x) with 5,000 importance samples of the same test images for all. A result that the result
 file holds already is left as it is, and a run that was stopped goes on from its checkpoint.
 
-    python benchmarks/reproduce/families_mnist.py [NAME ...] [--seeds 3] [--runs DIR]
+    python benchmarks/reproduce/families_mnist.py [NAME ...] [--seeds 0 1 2] [--runs DIR]
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def main() -> None:
     """Run what is missing, seed by seed, and write the result file after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help=f"default: all. {', '.join(MODELS)}")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--runs", type=Path, default=RUNS / RESULTS.stem)
     parser.add_argument("--results", type=Path, default=RESULTS)
     asked = parser.parse_args()
@@ -112,7 +112,7 @@ def main() -> None:
         parser.error(f"no model is called {unknown[0]!r}; there are {', '.join(MODELS)}")
     path: Path = asked.results
     results = json.loads(path.read_text())["results"] if path.exists() else []
-    for seed in range(asked.seeds):
+    for seed in asked.seeds:
         for name in asked.names or MODELS:
             if (name, seed) in [(result["name"], result["seed"]) for result in results]:
                 continue
