@@ -2,8 +2,14 @@
 
 The network is the paper's: one hidden layer of 500 softplus units in each part, 50 latents. For
 each of five draws of ten labels a class: the model, and its own classifier's architecture trained
-on those 100 labels alone. Everything was chosen on the validation split; the test split is looked
-at once a draw. A draw that the result file holds already is skipped.
+on those 100 labels alone. Not the paper's: 4,000 steps of 64 images, about 5 epochs, of Adam with
+a cosine schedule and an average of the weights; alpha 50 and KLs that begin at weight 5; labelled
+images repeated until they are a tenth of all. Near the paper's alpha of 0.1 so few steps do worse
+than the labels alone: at 0.3, without heavier KLs, one run's validation error rose from 31 to
+39 % in 2,000 steps.
+
+The settings were chosen on the validation split, with the labels of draw 0 and with one core's
+time; the test split is looked at once a draw. A draw that the result file holds is skipped.
 
     python benchmarks/reproduce/m2_mnist.py [--draws 5] [--minutes 9] [--runs DIR]
 
@@ -35,19 +41,23 @@ MODEL: dict[str, Any] = {
     "latent_dim": 50,
     "alpha": 50.0,
     "start_beta": 5.0,
-    "anneal_steps": 4000,
+    "anneal_steps": 3000,
     "network": {"name": "mlp", "hidden": [500], "activation": "softplus"},
 }
 TRAINING: dict[str, Any] = {
-    "steps": 20_000,
+    "steps": 4_000,
     "batch_size": 64,
-    "learning_rate": 1e-3,
+    "learning_rate": 2e-3,
     "lr_schedule": "cosine",
     "ema": 0.999,
     "binarization": "none",
     "precision": "bf16",
     "execution": "compiled",
 }
+DEPARTS = (
+    "about 5 epochs, alpha 50 instead of 0.1, KLs that begin at weight 5, labelled images "
+    "repeated until they are a tenth of all"
+)
 LABELS = 100
 SHARE = 0.1
 ALONE_STEPS, ALONE_RATE = 500, 1e-3  # its accuracy no longer changes then
