@@ -52,11 +52,14 @@ class TrainingBatches:
 
     def batch(self, step: int) -> Batch:
         """The batch of training step 0, 1, 2, ...: x (B, *shape), y (B,) or None, index (B,)."""
+        return _gather(self.source, self.index(step), self.binarization, self.binarization_seed)
+
+    def index(self, step: int) -> Tensor:
+        """The places in the source of the step's examples: (B,) int64."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._shuffled(epoch)
-        index = self._order[place * self.batch_size : (place + 1) * self.batch_size]
-        return _gather(self.source, index, self.binarization, self.binarization_seed)
+        return self._order[place * self.batch_size : (place + 1) * self.batch_size]
 
     # What the trainer asks of a stream's batches, too.
 

@@ -59,6 +59,11 @@ class Source(ABC):
         """
         raise DataError("these examples have no known factors of variation; sprites have")
 
+    @property
+    def nbytes(self) -> int:
+        """The memory that its examples take on a device. Default: 0, they are made as needed."""
+        return 0
+
     @abstractmethod
     def to(self, device: torch.device | str) -> Source:
         """This source on ``device``: a moved copy, or itself. Never changes this one."""
@@ -100,6 +105,10 @@ class TensorSource(Source):
 
     def to(self, device: torch.device | str) -> TensorSource:
         return self._with(self.x.to(device), None if self.y is None else self.y.to(device))
+
+    @property
+    def nbytes(self) -> int:
+        return self.x.nbytes + (0 if self.y is None else self.y.nbytes)
 
     def take(self, indices: Tensor) -> TensorSource:
         """A source that holds a copy of only these examples. indices: (n,) int64."""
@@ -154,6 +163,10 @@ class Subset(Source):
     def factors(self, index: Tensor) -> Tensor:
         return self.source.factors(self.indices[index])
 
+    @property
+    def nbytes(self) -> int:
+        return self.source.nbytes * len(self) // max(1, len(self.source))
+
     def to(self, device: torch.device | str) -> Source:
         if torch.empty(0, device=device).device == self.device:
             return self
@@ -165,6 +178,10 @@ class Subset(Source):
 
 class Repeated(Subset):
     """A source some of whose examples come several times; made from it lazily, as a subset."""
+
+    @property
+    def nbytes(self) -> int:
+        return self.source.nbytes
 
     def to(self, device: torch.device | str) -> Source:
         if torch.empty(0, device=device).device == self.device:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import torch
+
 from vaezoo.checks import check_source
 from vaezoo.data import Data, Source, StreamBatches, TrainingBatches
 from vaezoo.data.batches import check_batching
+from vaezoo.data.host_batches import HostBatches
 from vaezoo.errors import OptionError
 from vaezoo.model import VAE
 from vaezoo.objectives import Objective
@@ -16,6 +19,14 @@ def training_batches(
 ) -> TrainingBatches | StreamBatches:
     """Raises OptionError or DataError for what cannot be batched as configured."""
     size = config.batch_size or BATCH
+    if data.stream is None and not fits(data.train, device, config.data_memory):
+        return HostBatches(
+            data.train,
+            batch_size=size,
+            seed=config.seed,
+            binarization=config.binarization,
+            device=device,
+        )
     if data.stream is None:
         return TrainingBatches(
             data.train.to(device),
@@ -38,6 +49,15 @@ def training_batches(
         device=device,
         check=check,
     )
+
+
+def fits(source: Source, device: str, limit: float | None) -> bool:
+    """Whether the data may lie on the device. limit: GiB of it; None: half of what is free."""
+    if limit is not None:
+        return source.nbytes <= limit * 2**30
+    if torch.device(device).type != "cuda":
+        return True
+    return source.nbytes <= torch.cuda.mem_get_info(device)[0] / 2
 
 
 def num_examples(model: VAE, batches: TrainingBatches | StreamBatches, config: Resolved) -> int:

@@ -92,6 +92,9 @@ class TrainingConfig:
     CPU of 5 million examples and more. captured: the compiled step as one CUDA graph."""
     device: str = "auto"
     """auto: the GPU if there is one."""
+    data_memory: float | None = None
+    """GiB of the device's memory that training data may take. Larger data stay in the host's, and
+    batches are sent ahead. Default: half of what is free on a GPU."""
     log: Literal["tensorboard"] | None = None
     """tensorboard: figures and pictures for TensorBoard too, in the run's folder; needs the extra
     vaezoo[tensorboard]. Default: none."""
@@ -103,8 +106,9 @@ class TrainingConfig:
         for name in (*counts, "validate_every", "checkpoint_every", "log_every"):
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), 1)
-        for name in ("lr_warmup_steps", "weight_decay", "seed"):
-            _at_least(name, getattr(self, name), 0)
+        for name in ("lr_warmup_steps", "weight_decay", "seed", "data_memory"):
+            if getattr(self, name) is not None:
+                _at_least(name, getattr(self, name), 0)
         for name in ("learning_rate", "clip_norm", "eps"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
