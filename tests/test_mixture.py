@@ -43,6 +43,19 @@ def test_the_density_and_the_moments_are_those_of_torchs_mixture(event: tuple[in
     assert mixture.event_shape == event
 
 
+@pytest.mark.parametrize("event", [(3,), (2, 2, 2)])
+def test_many_draws_have_the_density_that_they_have_with_gradient(
+    event: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p = NormalMixture(torch.randn(5).log_softmax(0), torch.randn(5, *event), torch.rand(5, *event))
+    z = torch.randn(7, 4, *event)
+    whole = p.log_prob(z)
+    monkeypatch.setattr(vaezoo.priors.mixture, "AT_ONCE", 3 * p.loc.numel())
+    with torch.no_grad():
+        assert torch.equal(p.log_prob(z), whole)
+        assert torch.equal(p.log_prob(z[0, 0]), whole[0, 0])
+
+
 def test_the_density_integrates_to_one() -> None:
     z = torch.linspace(-60, 60, 200_001, dtype=torch.float64).unsqueeze(-1)
     density = random_mixture((1,)).log_prob(z).exp()

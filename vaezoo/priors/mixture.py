@@ -5,6 +5,7 @@ D latents (any event shape), K components here, not importance samples.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ from vaezoo.parts import Prior
 if TYPE_CHECKING:
     from vaezoo.assembly import Parts
 
+AT_ONCE = 2**18
+"""Densities of one dimension and component that are computed at once without gradient."""
 SPREAD = 0.5  # of a dimension's variance at the start, what is between the components
 
 
@@ -34,6 +37,22 @@ class Mixture:
     def __post_init__(self) -> None:
         if self.components < 1:
             raise ValueError(f"components must be positive, not {self.components}")
+
+
+def in_pieces(
+    density: Callable[[Tensor], Tensor], value: Tensor, event_ndim: int, components: int
+) -> Tensor:
+    """``density`` of value (..., *event) -> (...), of a few at a time where there is no gradient.
+
+    Of thousands of importance samples and hundreds of components, what lies between the two must
+    fit into a cache: it is ten times as fast.
+    """
+    leading, event = value.shape[: value.ndim - event_ndim], value.shape[value.ndim - event_ndim :]
+    rows = max(1, AT_ONCE // (components * prod(event)))
+    if torch.is_grad_enabled() or prod(leading) <= rows:
+        return density(value)
+    pieces = torch.split(value.reshape(-1, *event), rows)
+    return torch.cat([density(piece) for piece in pieces]).reshape(leading)
 
 
 class NormalMixture(Distribution):
@@ -54,10 +73,13 @@ class NormalMixture(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log Σ_k π_k N(z; μ_k, diag σ_k²) of z (..., *event), in nats."""
+
+        def density(z: Tensor) -> Tensor:
+            each: Tensor = normal(self.loc, self.sigma, event).log_prob(z.unsqueeze(-1 - event))
+            return (self.log_weights + each).logsumexp(-1)
+
         event = len(self.event_shape)
-        each = normal(self.loc, self.sigma, event)
-        log_prob: Tensor = each.log_prob(value.unsqueeze(-1 - event))
-        return (self.log_weights + log_prob).logsumexp(-1)
+        return in_pieces(density, value, event, len(self.loc))
 
     def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:  # type: ignore[override]
         """The component first, then z from that one alone: (*sample_shape, *event)."""

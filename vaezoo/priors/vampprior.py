@@ -17,6 +17,7 @@ from torch.distributions import Distribution
 
 from vaezoo.errors import OptionError
 from vaezoo.parts import Borrowed, Prior
+from vaezoo.priors.mixture import in_pieces
 
 if TYPE_CHECKING:
     from vaezoo.assembly import Parts
@@ -55,8 +56,13 @@ class PosteriorMixture(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log 1/K Σ_k q(z|u_k) of z (..., *event), in nats."""
-        log_prob: Tensor = self.each.log_prob(value.unsqueeze(-1 - len(self.event_shape)))
-        return log_prob.logsumexp(-1) - math.log(len(self._inputs))
+
+        def density(z: Tensor) -> Tensor:
+            each: Tensor = self.each.log_prob(z.unsqueeze(-1 - event))
+            return each.logsumexp(-1) - math.log(len(self._inputs))
+
+        event = len(self.event_shape)
+        return in_pieces(density, value, event, len(self._inputs))
 
     def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:  # type: ignore[override]
         """The components first, then z from these alone: (*sample_shape, *event)."""
