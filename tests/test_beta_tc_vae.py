@@ -110,7 +110,7 @@ def test_the_total_correlation_of_a_correlated_normal() -> None:
     objective = Decomposed(1.0, 1.0, 1.0)
     prior = vaezoo.priors.StandardNormal((2,))
     model = vaezoo.VAE(Correlated(means, sigma), Nothing(), prior, objective=objective)
-    objective.prepare(vaezoo.Batch(torch.zeros(1, 1)), n)
+    objective.prepare(vaezoo.Batch(torch.zeros(2, 1)), n)
     with torch.no_grad():
         _, correlation, _ = objective.terms(model(torch.arange(n).unsqueeze(1).float()))
     r = 4 * rho / (4 + sigma**2)
