@@ -55,7 +55,8 @@ def test_the_loss_is_equation_2() -> None:
     loss = model.objective.score(trace, model.objective.weights(torch.tensor(0))).loss
     ratio = model.objective.critic(trace.sites[0].z).squeeze(-1)
     assert torch.allclose(loss, (-trace.log_px + trace.kl + 3.0 * ratio).mean(0))
-    assert model.objective.per_example
+    assert loss.shape == (B,)
+    assert not model.objective.per_example  # because of the critic
 
 
 def test_neither_phase_gives_gradients_to_the_others_parameters() -> None:

@@ -42,7 +42,7 @@ def test_an_accumulated_run_is_recorded_and_resumed(tmp_path: Any) -> None:
     assert same(weights(whole), weights(cut))
 
 
-@pytest.mark.parametrize("name", ["beta-tc-vae", "wae-mmd"])
+@pytest.mark.parametrize("name", ["beta-tc-vae", "factor-vae", "wae-mmd"])
 def test_a_loss_of_the_whole_batch_is_not_accumulated(name: str) -> None:
     with pytest.raises(vaezoo.OptionError, match="one of the whole batch"):
         vaezoo.fit(small(name), images(), steps=2, accumulate=2, **QUICK)

@@ -45,6 +45,8 @@ class Options:
 class FactorELBO(vaezoo.ELBO):
     """The loss -log p(x|z) + KL + γ c(z), (B,) in nats; c(z) is the critic's logit (eq. 2)."""
 
+    per_example = False  # the critic's loss is one of two halves of a batch
+
     def __init__(self, dim: int, gamma: float, critic: tuple[int, ...], rate: float = 1.0) -> None:
         super().__init__(None, gamma=gamma)
         self.critic = nn.Sequential(*layers((dim, *critic)))
