@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,39 @@ def test_validation_reports_the_bound_by_name_beside_the_elbo(name: str, tmp_pat
         assert record[own] > record["elbo"] - 1.0  # which is of one draw
     assert len(history.column(own)) == len(history.column("elbo")) > 0
     assert f"validation {own}" in (tmp_path / "model" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_what_is_reported_at_the_end_is_the_bound_too_with_the_draws_of_training(
+    name: str, tmp_path: Path
+) -> None:
+    model = small(name)
+    own, k = model.objective.maximises, model.objective.samples
+    figures = vaezoo.evaluate(model, images(30), seed=1)
+    assert {"elbo", own, f"{own}_standard_error"} <= figures.keys()
+    alone = vaezoo.evaluate(model, images(30), "elbo", seed=1)
+    assert figures["elbo"] == alone["elbo"]
+    x, bounds = images(30), []
+    with torch.no_grad():
+        for seed in range(40):
+            torch.manual_seed(seed)
+            bounds.append(-scored(model.objective, model(x, None, k)).mean())
+    spread = torch.stack(bounds).std().item()
+    assert figures[own] == pytest.approx(torch.stack(bounds).mean().item(), abs=4 * spread)
+    assert figures[own] > figures["elbo"]
+
+
+def test_the_bound_of_training_is_refused_where_it_is_the_elbo() -> None:
+    model = vaezoo.create("vae", input_shape=images().shape[1:], latent_dim=2)
+    with pytest.raises(vaezoo.DataError, match="ask for the metric 'elbo'"):
+        vaezoo.evaluate(model, images(), "training-bound")
+    assert "iwae" not in vaezoo.evaluate(model, images())
+
+
+def test_progress_tells_the_bound_that_training_raises(capsys: pytest.CaptureFixture[str]) -> None:
+    options = {"steps": 2, "validate_every": 1, "validation": images(9, seed=1)}
+    vaezoo.fit(small("iwae"), images(), **options, **QUICK | {"progress": True})
+    assert re.search(r"IWAE -[\d.]+  ELBO -", capsys.readouterr().err)
 
 
 def test_the_best_weights_are_those_of_the_highest_bound_not_of_the_highest_elbo(

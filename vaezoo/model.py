@@ -103,9 +103,13 @@ class VAE(nn.Module):
         return p.sample((n,) if p.batch_shape == () else ())  # type: ignore[no-any-return]
 
     def prepare(self, batch: Batch, num_examples: int) -> None:
-        """Once, eagerly, before the first training step. Default: the prior's own ``prepare``."""
-        if isinstance(self.prior, Prior):
-            self.prior.prepare(batch)
+        """Once, eagerly, before the first training step.
+
+        Default: the ``prepare`` of prior and decoder, so a subclass calls this one, too.
+        """
+        for part in (self.prior, self.decoder):
+            if isinstance(part, Prior | Decoder):
+                part.prepare(batch)
 
     def observe(self, trace: Trace) -> dict[str, Tensor]:
         """What ``after_step`` must know of a training batch, detached: here, the decoder's part.

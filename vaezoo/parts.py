@@ -20,6 +20,8 @@ from vaezoo.heads import Head
 if TYPE_CHECKING:
     from vaezoo.batch import Batch
 
+GREY_EXAMPLES = 2
+
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -43,6 +45,9 @@ class Decoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, z: Tensor, y: Tensor | None = None) -> Distribution:
         """z (..., *latent_shape), y (B,) matching z's last leading dimension -> p(x|z,y)."""
+
+    def prepare(self, batch: Batch) -> None:
+        """Once, eagerly, before the first training step. Default: nothing."""
 
     def observe(self, px: Distribution, x: Tensor) -> dict[str, Tensor]:
         """What ``after_step`` must know of this training batch, detached. Default: nothing."""
@@ -147,11 +152,41 @@ class NetworkDecoder(Decoder):
     def forward(self, z: Tensor, y: Tensor | None = None) -> Distribution:
         return self.head(self.network(z, *one_hot(y, self.num_classes, "the decoder")))  # type: ignore[no-any-return]
 
+    def prepare(self, batch: Batch) -> None:
+        """Let the output start at the mean of the data, whatever z, as Burda et al. 2016 do.
+
+        Where it starts at a grey of 1/2 instead, the first thing that a code learns is to say how
+        dark the images are: some steps are lost, and discrete codes may stay what they are then.
+
+        A network takes part that has ``start_at``, and a likelihood that has ``parameters_of``.
+        """
+        inner = getattr(self.network, "inner", None)
+        start_at = getattr(inner, "start_at", None)
+        if start_at is None:
+            return
+        each_pixel = not getattr(inner, "one_bias_a_channel", False)
+        output = self.head.parameters_of(mean_of(batch.x, each_pixel=each_pixel))
+        if output is not None:
+            start_at(output)
+
     def observe(self, px: Distribution, x: Tensor) -> dict[str, Tensor]:
         return self.head.observe(px, x)
 
     def after_step(self, state: dict[str, Tensor]) -> None:
         self.head.after_step(state)
+
+
+def mean_of(x: Tensor, *, each_pixel: bool) -> Tensor:
+    """The mean example of a batch (B, C, ...): (C, ...), the same at all pixels if so asked.
+
+    That of each pixel counts ``GREY_EXAMPLES`` more, all of them of the mean at all pixels: a
+    batch is small, and a pixel that is black in it is not black in all of the data.
+    """
+    places = [0, *range(2, x.ndim)]
+    of_channels = x.mean(places, keepdim=True)[0]  # (C, 1, ...)
+    if not each_pixel:
+        return of_channels.expand(x.shape[1:])
+    return (x.sum(0) + GREY_EXAMPLES * of_channels) / (len(x) + GREY_EXAMPLES)
 
 
 def one_hot(y: Tensor | None, num_classes: int | None, owner: str) -> tuple[Tensor, ...]:

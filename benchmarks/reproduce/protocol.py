@@ -95,6 +95,7 @@ def train(row: Row, data: Data, folder: Path, minutes: float | None) -> bool:
     model = build(row, **warmup)
     if row.initialise is not None:
         row.initialise(model, data)
+        model.prepared = True  # nothing of vaezoo's own takes the place of it
     begun = (folder / "config.json").exists()
     try:
         with interrupted_after(minutes):

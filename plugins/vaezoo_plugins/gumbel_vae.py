@@ -49,8 +49,8 @@ class Options(StageOptions):
     kl: Literal["categorical", "relaxed"] = "categorical"
     """categorical: that of the discrete latents, in closed form. relaxed: that of the densities
     of the relaxed ones, estimated at the draw."""
-    temperature: float = 4.0
-    """τ at the first step. At the papers' 1, short runs ended with the same category for all x."""
+    temperature: float = 1.0
+    """τ at the first step."""
     final_temperature: float = 0.5
     """τ after annealing."""
     anneal_steps: int = 10_000

@@ -165,6 +165,8 @@ def evaluate(
     )
     if metrics is None:
         names = ["reconstruction" if model.bound == "none" else "elbo"]
+        if model.bound != "none" and model.objective.maximises != "elbo":
+            names.append("training-bound")
         if model.bound == "exact" and not evaluation.why_no_bits:
             names.append("bits-per-dim")
         if model.semi_supervised and source.num_classes:

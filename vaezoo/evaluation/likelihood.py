@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from vaezoo.errors import DataError
-from vaezoo.evaluation.evaluation import Evaluation
+from vaezoo.evaluation.evaluation import BATCH, Evaluation
 from vaezoo.options import NoOptions
+
+LAST_STEP = 2**31
+"""At which all schedules have come to their end."""
 
 
 def elbo(options: NoOptions) -> Any:
@@ -22,6 +25,31 @@ def elbo(options: NoOptions) -> Any:
         means, error = mean_and_error(evaluation.elbos)
         names = ("elbo", "reconstruction", "kl")
         return {**dict(zip(names, means, strict=True)), "elbo_standard_error": error[0]}
+
+    return compute
+
+
+def training_bound(options: NoOptions) -> Any:
+    """The recipe of the metric ``training-bound``: the bound on log p(x) that the model's
+    objective raises, under its own name, as ``iwae``, with as many draws as in training.
+
+    Raises DataError where that is the ELBO, or where a model does not say each example's.
+    """
+
+    def compute(evaluation: Evaluation) -> dict[str, float]:
+        model, objective = evaluation.model, evaluation.model.objective
+        name = objective.maximises
+        model.require_bound("training_bound")
+        if name == "elbo":
+            raise DataError("training raises the ELBO of this model: ask for the metric 'elbo'")
+        weights = objective.weights(torch.tensor(LAST_STEP, device=model.device))
+        size = max(1, BATCH // objective.samples)
+        traces = (model(x, y, objective.samples) for x, y, _ in evaluation.batches(size=size))
+        rows = [objective.score(trace, weights).logs[name].double() for trace in traces]
+        if rows[0].ndim != 1:
+            raise DataError(f"{name!r} of this model is not told of each example")
+        means, error = mean_and_error(torch.cat(rows).unsqueeze(0))
+        return {name: means[0], f"{name}_standard_error": error[0]}
 
     return compute
 

@@ -38,6 +38,14 @@ class Head(nn.Module, ABC):
         """
         return True
 
+    def parameters_of(self, mean: Tensor) -> Tensor | None:
+        """What a network must put out for the distribution to have about this mean.
+
+        mean, of training data: (*event_shape) -> (*input_shape). It is where a decoder's output
+        starts, whatever z. Default: None, the head does not say.
+        """
+        return None
+
     @staticmethod
     def features(x: Tensor) -> Tensor:
         """x as the network of an encoder takes it, of the same shape. Default: x itself."""

@@ -10,6 +10,9 @@ from vaezoo.heads.base import Head
 from vaezoo.heads.data_checks import check_unit_interval
 from vaezoo.options import NoOptions
 
+SMALLEST_MEAN = 1e-3
+"""Of a pixel, from 0 and from 1, where training starts."""
+
 
 class Bernoulli(Head):
     """log p(x|z) = Σ_d x_d log σ(l_d) + (1 - x_d) log σ(-l_d), with logits l.
@@ -29,6 +32,9 @@ class Bernoulli(Head):
         # Validation would refuse grey values, at every level on its own.
         pixels = TorchBernoulli(logits=parameters, validate_args=False)
         return Independent(pixels, len(self.event_shape), validate_args=False)
+
+    def parameters_of(self, mean: Tensor) -> Tensor:
+        return mean.logit(SMALLEST_MEAN)
 
     def check(self, x: Tensor) -> None:
         check_unit_interval(x, "a Bernoulli likelihood")

@@ -103,6 +103,9 @@ class DiscretizedLogisticHead(GridHead):
         values = DiscretizedLogisticDistribution(location, log_scale, self.levels)
         return Independent(values, len(self.event_shape), validate_args=False)
 
+    def parameters_of(self, mean: Tensor) -> Tensor:
+        return self.log_scale.parameters_of(mean)
+
 
 def discretized_logistic(
     options: DiscretizedLogistic, event_shape: tuple[int, ...]

@@ -61,6 +61,9 @@ class SharedSigma(Head):
         sigma = self.log_sigma.clamp(-LOG_SIGMA_BOUND, LOG_SIGMA_BOUND).exp()
         return normal(parameters, sigma, len(self.event_shape))
 
+    def parameters_of(self, mean: Tensor) -> Tensor:
+        return mean
+
 
 class PredictedSigma(Head):
     """N(x; μ, σ²) with μ and log σ both from the network. Also the usual q(z|x)."""
@@ -73,6 +76,9 @@ class PredictedSigma(Head):
     def forward(self, parameters: Tensor) -> Distribution:
         mean, log_sigma = parameters.chunk(2, dim=-len(self.event_shape))
         return normal(mean, bounded(log_sigma).exp(), len(self.event_shape))
+
+    def parameters_of(self, mean: Tensor) -> Tensor:
+        return torch.cat([mean, torch.zeros_like(mean)])
 
 
 class OptimalSigma(Head):
@@ -101,6 +107,9 @@ class OptimalSigma(Head):
             return Independent(values, len(self.event_shape), validate_args=False)
         variance = self.variance.clamp(min=SMALLEST_VARIANCE)
         return normal(parameters, variance.sqrt(), len(self.event_shape))
+
+    def parameters_of(self, mean: Tensor) -> Tensor:
+        return mean
 
     def observe(self, px: Distribution, x: Tensor) -> dict[str, Tensor]:
         return {"squared_error": (x - px.mean).square().mean().detach()}

@@ -31,6 +31,9 @@ class LaplaceHead(Head):
         values = TorchLaplace(location, log_scale.exp(), validate_args=False)
         return Independent(values, len(self.event_shape), validate_args=False)
 
+    def parameters_of(self, mean: Tensor) -> Tensor:
+        return self.log_scale.parameters_of(mean)
+
 
 def laplace(options: Laplace, event_shape: tuple[int, ...]) -> LaplaceHead:
     """The recipe of the likelihood ``laplace``."""

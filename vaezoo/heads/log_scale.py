@@ -61,6 +61,13 @@ class LogScale(nn.Module):
             others, offset = others[:-1], others[-1]
         return *others, self.start if offset is None else self.start + bounded(offset)
 
+    def parameters_of(self, first: Tensor) -> Tensor:
+        """What a network must put out for the first of the others to be this, and all else 0.
+
+        (*event_shape) -> (*input_shape).
+        """
+        return torch.cat([first, *[torch.zeros_like(first)] * (self.outputs - 1)])
+
 
 def channels(event_shape: tuple[int, ...], outputs: int) -> tuple[int, ...]:
     """What a network puts out that has so many numbers to say of each value of x."""

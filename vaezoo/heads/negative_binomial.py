@@ -82,6 +82,10 @@ class NegativeBinomialDistribution(Distribution):
         return torch.poisson(Gamma(r, r / self.mean, validate_args=False).sample(sample_shape))
 
 
+SMALLEST_MEAN = 1e-2
+"""Of a count, where training starts."""
+
+
 class CountHead(Head):
     """What heads of counts share: their data, and a dispersion."""
 
@@ -94,6 +98,9 @@ class CountHead(Head):
         self.event_shape = event_shape
         self.log_r = LogScale(options.dispersion, options.value, event_shape, others=others)
         self.input_shape = self.log_r.input_shape
+
+    def parameters_of(self, mean: Tensor) -> Tensor:
+        return self.log_r.parameters_of(mean.clamp(min=SMALLEST_MEAN).log())
 
     def check(self, x: Tensor) -> None:
         check_counts(x, "a negative binomial likelihood")

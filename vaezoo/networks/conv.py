@@ -16,6 +16,7 @@ from vaezoo.networks.layers import (
     Activation,
     Direction,
     ReadPatches,
+    bias_of_channels,
     group_norm,
     patches,
     positive,
@@ -128,6 +129,12 @@ class ConvUp(nn.Module):
             stages += [nn.PixelShuffle(options.patch)]
         # A fifth faster on a CPU, and what tensor cores want; the values are the same.
         self.stages = nn.Sequential(*stages).to(memory_format=torch.channels_last)
+
+    one_bias_a_channel = True
+
+    def start_at(self, output: Tensor) -> None:
+        """Make it the last convolution's bias: (*output_shape), the same at all pixels."""
+        bias_of_channels(self.stages, output)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         h = z.flatten(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -67,6 +68,18 @@ def group_norm(channels: int, groups: int) -> nn.GroupNorm:
     most = max(1, min(groups, channels // 4))
     divisor = next(n for n in range(most, 0, -1) if channels % n == 0)
     return nn.GroupNorm(divisor, channels)
+
+
+@torch.no_grad()
+def bias_of_channels(layers: nn.Module, output: Tensor) -> None:
+    """Make ``output`` (C, H, W), the same at all pixels, the bias of the last convolution.
+
+    One that writes patches has as many outputs a channel as a patch has pixels.
+    """
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    last = [layer for layer in layers.modules() if isinstance(layer, kinds)][-1]
+    assert last.bias is not None
+    last.bias.copy_(output[:, 0, 0].repeat_interleave(last.out_channels // len(output)))
 
 
 def positive(name: str, widths: tuple[int, ...]) -> None:

@@ -63,6 +63,13 @@ class DenseNetwork(nn.Module):
             width = next_width
         self.layers = nn.Sequential(*layers, nn.Linear(width, prod(output_shape)))
 
+    @torch.no_grad()
+    def start_at(self, output: Tensor) -> None:
+        """Make it the last layer's bias: (*output_shape)."""
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        last.bias.copy_(output.flatten())
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         h = x.flatten(1)
         if context is not None:

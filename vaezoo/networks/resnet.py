@@ -18,6 +18,7 @@ from vaezoo.networks.layers import (
     Activation,
     Direction,
     ReadPatches,
+    bias_of_channels,
     group_norm,
     patches,
 )
@@ -189,6 +190,12 @@ class ResNetUp(nn.Module):
         if options.patch > 1:  # a convolution that puts out all pixels of each (Shi et al. 2016)
             self.end = nn.Sequential(last, nn.PixelShuffle(options.patch))
         self.to(memory_format=torch.channels_last)
+
+    one_bias_a_channel = True
+
+    def start_at(self, output: Tensor) -> None:
+        """Make it the last convolution's bias: (*output_shape), the same at all pixels."""
+        bias_of_channels(self.end, output)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         _, height, width = self.output_shape

@@ -142,6 +142,11 @@ def _metrics() -> Iterator[Spec]:
         figures=("elbo", "reconstruction", "kl"),
     )
     yield MetricSpec(
+        name="training-bound",
+        target=f"{likelihood}:training_bound",
+        summary="The bound in nats that training raises, where it is another than the ELBO",
+    )
+    yield MetricSpec(
         name="reconstruction",
         target=f"{likelihood}:reconstruction",
         summary="log p(x|z) in nats, with one sampled z; of any model, bound or none",

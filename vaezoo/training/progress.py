@@ -28,8 +28,9 @@ class Silent:
 class Lines:
     """A plain line for each validation, and for each training record if there is none."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, bound: str = "elbo") -> None:
         self.stream = stream
+        self.bound = bound
         self.steps: int | None = 0
         self.speed = ""
 
@@ -42,7 +43,7 @@ class Lines:
         else:
             print(
                 f"step {place(record['step'], self.steps)}  epoch {record['epoch']:.2f}  "
-                f"{summary(record)}  {self.speed}",
+                f"{summary(record, self.bound)}  {self.speed}",
                 file=self.stream,
                 flush=True,
             )
@@ -56,11 +57,12 @@ class Lines:
 class Live:
     """A bar with the latest figures, and a line above it for each validation."""
 
-    def __init__(self) -> None:
+    def __init__(self, bound: str = "elbo") -> None:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as RichProgress
 
+        self.bound = bound
         self.console = Console(stderr=True)
         # The bar takes what the text leaves, so that 80 columns hold all figures.
         self.bar = RichProgress(
@@ -84,11 +86,12 @@ class Live:
                 self.task,
                 completed=record["step"],
                 place=place(record["step"], self.steps),
-                figures=f"{summary(record, digits=1)} {speed(record, gap=' ')}",
+                figures=f"{summary(record, self.bound, digits=1)} {speed(record, gap=' ')}",
             )
         else:
             self.console.print(
-                f"epoch {record['epoch']:.2f}  validation {summary(record)}", highlight=False
+                f"epoch {record['epoch']:.2f}  validation {summary(record, self.bound)}",
+                highlight=False,
             )
 
     def message(self, text: str) -> None:
@@ -121,17 +124,19 @@ class Several:
             member.stop()
 
 
-def make_progress(show: bool) -> Progress:
-    """Live on a terminal, lines elsewhere, or nothing."""
+def make_progress(show: bool, bound: str = "elbo") -> Progress:
+    """Live on a terminal, lines elsewhere, or nothing. bound: what training raises."""
     if not show:
         return Silent()
-    return Live() if sys.stderr.isatty() else Lines(sys.stderr)
+    return Live(bound) if sys.stderr.isatty() else Lines(sys.stderr, bound)
 
 
-def summary(record: Mapping[str, Any], *, digits: int = 2) -> str:
-    """The figures of a record in nats: ELBO, reconstruction and KL, or the loss alone."""
+def summary(record: Mapping[str, Any], bound: str = "elbo", *, digits: int = 2) -> str:
+    """The figures of a record in nats: the bound that training raises, ELBO, reconstruction and
+    KL, or the loss alone."""
     short = digits < 2
-    names = {"elbo": "ELBO", "reconstruction": "recon" if short else "reconstruction", "kl": "KL"}
+    names = {bound: bound.upper(), "elbo": "ELBO"}
+    names |= {"reconstruction": "recon" if short else "reconstruction", "kl": "KL"}
     figures = [f"{label} {record[n]:,.{digits}f}" for n, label in names.items() if n in record]
     return (" " if short else "  ").join(figures or [f"loss {record['loss']:,.4g}"])
 

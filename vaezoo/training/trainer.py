@@ -122,7 +122,7 @@ class Trainer:
         recorded = folder.config()["training"] if folder and resume and folder.exists() else None
         asked = self.config if recorded is None else as_recorded(self.config, recorded)
         config = resolve_for(model, splits, asked)
-        reporter = make_progress(progress)
+        reporter = make_progress(progress, model.objective.maximises)
         if splits.stream is not None and splits.validation is None:
             reporter.message("no validation: a stream holds nothing out; give validation=data")
         if folder is None:
