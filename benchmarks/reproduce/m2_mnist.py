@@ -41,11 +41,11 @@ MODEL: dict[str, Any] = {
     "latent_dim": 50,
     "alpha": 50.0,
     "start_beta": 5.0,
-    "anneal_steps": 10_000,
-    "network": {"name": "mlp", "hidden": [500], "activation": "softplus"},
+    "anneal_steps": 6_000,
+    "network": {"name": "mlp", "hidden": [500], "activation": "relu"},
 }
 TRAINING: dict[str, Any] = {
-    "steps": 20_000,
+    "steps": 12_000,
     "batch_size": 64,
     "learning_rate": 2e-3,
     "lr_schedule": "cosine",
