@@ -48,8 +48,12 @@ test fails where the page and its [result file](../benchmarks/reproduce/results/
 One seed and few steps: it shows that all of them train, and what their figures are like, **no
 order of merit**. [Results](results.md) have ours beside published figures.
 
-After 300 steps, sprites are blobs at the right place and of the right size, samples of most are
-poor, and `gumbel-vae` and `ladder-vae` have hardly begun (the latter's KL is still warming up).
+After 1,000 steps sprites are at the right place and of the right size, ellipses point the right
+way, and squares and hearts are round still; `annealed-vae` (whose capacity is still small),
+`piwae`, `nsf-vae`, `gumbel-vae` and `ladder-vae` have not come to the direction yet. Samples of
+sprites have odd shapes, and some are empty: most often those of `gumbel-vae`. Samples of `vq-vae`
+and `fsq-vae` are drawn code by code; a prior of their codes is fitted in a
+[second stage](variants/discrete.md), which these runs have not had.
 
 Nats per test example; ELBO with one sampled z, log p(x) the importance-weighted bound with
 {SAMPLES} samples of the first {IMAGES} test images, KL of all latents, active units by Burda et
