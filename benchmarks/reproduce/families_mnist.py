@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from burda_iwae import as_burda
 from machine import machine
-from protocol import RUNS, progress
+from protocol import RUNS, keep_outputs, progress
 
 import vaezoo
 from vaezoo.data import Subset, as_data, evaluation_batches
@@ -56,6 +56,7 @@ def run(name: str, seed: int, folder: Path) -> dict[str, Any]:
     options = {"network": NETWORK, "latent_dim": LATENT_DIM, **MODELS[name]}
     model = vaezoo.create(name, **options)
     as_burda(model, data)
+    keep_outputs(model)
     if not (folder / "figures.json").exists():
         begun = (folder / "config.json").exists()
         vaezoo.fit(model, data, out=folder, resume=begun, seed=seed, **TRAINING)

@@ -95,7 +95,7 @@ def train(row: Row, data: Data, folder: Path, minutes: float | None) -> bool:
     model = build(row, **warmup)
     if row.initialise is not None:
         row.initialise(model, data)
-        model.prepared = True  # nothing of vaezoo's own takes the place of it
+    keep_outputs(model)
     begun = (folder / "config.json").exists()
     try:
         with interrupted_after(minutes):
@@ -103,6 +103,12 @@ def train(row: Row, data: Data, folder: Path, minutes: float | None) -> bool:
     except KeyboardInterrupt:
         return False
     return True
+
+
+def keep_outputs(model: vaezoo.VAE) -> None:
+    """Let the decoder start where it was initialised, as the paper has it: not at the data's mean
+    of the first batch."""
+    model.decoder.prepare = lambda batch: None
 
 
 def measure(row: Row, data: Data, folder: Path) -> dict[str, Any]:
