@@ -29,10 +29,11 @@ RULED_OUT = -1e4  # a logit: exp of it is 0, and 0 times it too
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    alpha: float = 0.1
+    alpha: float = 50.0
     """Weight of the classifier's cross-entropy, the mean over labelled examples in nats, beside
     the bound, the mean over all examples. The paper's α = 0.1·N, where its bounds are summed over
-    N examples, is 0.1 here, however many labels there are."""
+    N examples, is 0.1 here, however many labels there are: after short runs with few labels that
+    was worse than a classifier of the labels alone."""
     start_beta: float = 1.0
     """Weight of the KLs of z and y when training begins, from which it moves linearly to 1. Above
     1 it keeps q(y|x) undecided and z poor while p(x|y,z) learns what the labels mean, as in
