@@ -28,6 +28,7 @@ RESULTS = json.loads(
     (ROOT / "benchmarks" / "reproduce" / "results" / "tutorial.json").read_text(encoding="utf-8")
 )
 FIGURES = RESULTS["figures"]
+FEW = ("knn_100", "linear_100")
 LANGUAGES = pytest.mark.parametrize("page", [ENGLISH, CHINESE], ids=["english", "chinese"])
 SHORTER = [("STEPS = 4000", "STEPS = 2"), ("SAMPLES = 1000", "SAMPLES = 10")]
 
@@ -190,7 +191,7 @@ def test_no_other_figures_are_in_the_text(page: str) -> None:
 def test_the_page_says_what_its_figures_show() -> None:
     by_hand, measured, same = (FIGURES[name] for name in ("by_hand", "measured", "same"))
     assert abs(by_hand["elbo"] - measured["elbo"]) < 0.1  # one draw or another of z
-    assert abs(by_hand["elbo"] - same["elbo"]) < 5
+    assert 3.5 < same["elbo"] - by_hand["elbo"] < 4.5
     assert FIGURES["wider"]["elbo"] > same["elbo"] + 20
     assert FIGURES["at_mean"] > FIGURES["wider"]["elbo"] + 3
     estimates = FIGURES["estimates"]
@@ -205,11 +206,13 @@ def test_the_page_says_what_the_accuracies_show() -> None:
     pixels, two, vae, ae = (FIGURES["accuracy"][n] for n in ("pixels", "vae_2", "vae_20", "ae"))
     assert vae["knn"] > max(0.96, pixels["knn"])
     assert vae["linear"] < pixels["linear"]
-    for few, sign in (("knn_100", 1), ("linear_100", -1)):
-        difference = sign * (statistics.mean(vae[few]) - statistics.mean(pixels[few]))
-        assert 0 < difference < min(statistics.stdev(vae[few]), statistics.stdev(pixels[few]))
+    for few in FEW:
         assert statistics.mean(ae[few]) > statistics.mean(vae[few]) + 0.03
-    assert abs(ae["knn"] - vae["knn"]) < 0.002
+    means = [[statistics.mean(each[few]) for each in (pixels, vae)] for few in FEW]
+    spreads = [max(statistics.stdev(each[few]) for each in (pixels, vae)) for few in FEW]
+    assert abs(means[0][0] - means[0][1]) < spreads[0] / 2
+    assert means[1][0] - means[1][1] > spreads[1]
+    assert abs(ae["knn"] - vae["knn"]) < 0.004
     assert ae["linear"] > vae["linear"]
     assert two["knn"] < 0.8
 
