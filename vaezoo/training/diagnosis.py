@@ -117,9 +117,10 @@ def unused_latents(model: VAE, source: Source, binarization: Binarization, step:
             )
         elif len(use.inactive) > (use.size * SPARE if use.size >= MANY else 0):
             dims = ", ".join(map(str, use.inactive[:10]))
+            be = "is" if len(use.inactive) == 1 else "are"
             more = f" and {len(use.inactive) - 10} more" if len(use.inactive) > 10 else ""
             found.append(
-                f"{len(use.inactive)} of {use.size} latent dimensions{of} are inactive, their "
+                f"{len(use.inactive)} of {use.size} latent dimensions{of} {be} inactive, their "
                 f"posterior means hardly depend on x ({dims}{more}): a smaller latent_dim would "
                 f"do as well; to have them used, {weights}"
             )
