@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,26 @@ def test_the_python_snippets_run_in_their_order(
 def test_the_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+def test_the_figures_of_representations_are_those_of_the_result_file() -> None:
+    page = (DOCS / "evaluation.md").read_text(encoding="utf-8")
+    path = DOCS.parent / "benchmarks" / "reproduce" / "results" / "mnist_representation.json"
+    results = json.loads(path.read_text(encoding="utf-8"))
+    found = results["classification"]["figures"]
+    rows = {
+        "all 50,000": {**found["knn, all labels"], **found["linear probe, all labels"]},
+        "1,000": found["1,000 labels"],
+        "100": found["100 labels"],
+    }
+    names = [f"{n}_accuracy{raw}" for n in ("knn", "linear_probe") for raw in ("", "_raw")]
+    for labels, row in rows.items():
+        cells = " | ".join(f"{100 * row[name]:.1f} %" for name in names)
+        assert f"| {labels} | {cells} |" in page
+    for figures in results["anomaly"]["figures"].values():
+        scores = [figures[f"anomaly_auroc_{n}"] for n in ("likelihood", "reconstruction")]
+        said = r"{:.2f}\s+(by likelihood\s+)?and\s+{:.2f}".format(*scores)
+        assert re.search(said, page), scores
 
 
 def test_every_metric_of_the_core_is_on_the_page_of_evaluation() -> None:
