@@ -11,7 +11,8 @@ gradients are not finite is skipped there.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from vaezoo.training.rates import learning_rate
 
 logger = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
 Scored = tuple[Tensor, Tensor, tuple[str, ...], dict[str, Tensor]]
 
 
@@ -77,6 +79,16 @@ class TrainingStep:
         return figures
 
 
+class Found(NamedTuple):
+    """What a phase finds on a batch."""
+
+    gradients: list[Tensor | None]
+    finite: Tensor
+    row: Tensor  # what is added to the sums
+    names: tuple[str, ...]
+    state: dict[str, Tensor]
+
+
 class Update:
     """One phase with its optimizer and its sums."""
 
@@ -90,38 +102,66 @@ class Update:
         self.finite: Tensor  # whether the last step was
         self.sums: Tensor | None = None  # of the figures, the gradient's norm, and the counts
         self.score = score_function(phase)
+        self.whole: Callable[[VAE, Batch, Weights], Found] = self._whole
         if config.execution in ("compiled", "captured") and phase.compile:
-            self.score = compiled(self.score, phase.name)
+            if self.pieces == 1:
+                self.whole = compiled(self._whole, phase.name)
+            else:
+                self.score = compiled(self.score, phase.name)
 
     def __call__(
         self, model: VAE, batch: Batch, weights: Weights, rate: Tensor
     ) -> dict[str, Tensor]:
-        figures, state = self._gradient(model, batch, weights)
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        if self.clip_norm is not None:
-            torch.nn.utils.clip_grads_with_norm_(self.parameters, self.clip_norm, norm)
-        self.finite = finite = norm.isfinite()
+        if self.pieces == 1:
+            found = self.whole(model, batch, weights)
+        else:
+            found = self._summed(*self._in_pieces(model, batch, weights), {})
+        self.finite, self.names = found.finite, found.names
+        for parameter, gradient in zip(self.parameters, found.gradients, strict=True):
+            parameter.grad = gradient
         # A fused optimizer leaves everything as it is where found_inf is 1.
-        self.optimizer.found_inf = (~finite).float()
+        self.optimizer.found_inf = (~found.finite).float()
         self.optimizer.rate.copy_(rate * self.phase.rate)
         self.optimizer.step()
         for parameter in self.parameters:
             parameter.grad = None
-        self._add(figures, norm, finite)
-        return {name: value.detach() for name, value in state.items()}
+        if self.sums is None:
+            self.sums = torch.zeros_like(found.row)
+        self.sums += found.row  # where it lies: a captured step always adds there
+        return found.state
 
-    def _gradient(
+    def _whole(self, model: VAE, batch: Batch, weights: Weights) -> Found:
+        """What is compiled where the batch is not cut: forward, backward, norm, and clipping."""
+        loss, figures, names, state = self.score(model, batch, weights)
+        gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
+        state = {name: value.detach() for name, value in state.items()}
+        return self._summed(gradients, figures, names, state)
+
+    def _summed(
+        self,
+        gradients: Sequence[Tensor | None],
+        figures: Tensor,
+        names: tuple[str, ...],
+        state: dict[str, Tensor],
+    ) -> Found:
+        norm = torch.nn.utils.get_total_norm([g for g in gradients if g is not None])
+        if self.clip_norm is not None:
+            factor = (self.clip_norm / (norm + 1e-6)).clamp(max=1)
+            gradients = [None if g is None else g * factor for g in gradients]
+        finite = norm.isfinite()
+        one = torch.ones_like(norm)
+        row = torch.cat([figures, torch.stack([norm, one]).float()])
+        row = torch.where(finite, row, torch.zeros_like(row))
+        row = torch.cat([row, one.float().unsqueeze(0)])
+        return Found([*gradients], finite, row, names, state)
+
+    def _in_pieces(
         self, model: VAE, batch: Batch, weights: Weights
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Of the batch's mean loss, in as many pieces as are asked for; its figures and state."""
-        if self.pieces == 1:
-            loss, figures, self.names, state = self.score(model, batch, weights)
-            loss.backward(inputs=self.parameters)  # type: ignore[no-untyped-call]
-            return figures, state
-        rows = []
+    ) -> tuple[list[Tensor | None], Tensor, tuple[str, ...]]:
+        """The gradient of the batch's mean loss, and its figures, from a piece at a time."""
+        rows, names = [], ()
         for piece in cut(batch, self.pieces):
-            loss, figures, self.names, state = self.score(model, piece, weights)
+            loss, figures, names, state = self.score(model, piece, weights)
             if state:
                 raise OptionError(
                     f"accumulate={self.pieces} cannot be used with this model, which learns from "
@@ -129,16 +169,7 @@ class Update:
                 )
             (loss / self.pieces).backward(inputs=self.parameters)  # type: ignore[no-untyped-call]
             rows.append(figures)
-        return torch.stack(rows).mean(0), {}
-
-    def _add(self, figures: Tensor, norm: Tensor, finite: Tensor) -> None:
-        one = torch.ones_like(norm)
-        row = torch.cat([figures, torch.stack([norm, one]).float()])
-        row = torch.where(finite, row, torch.zeros_like(row))
-        row = torch.cat([row, one.unsqueeze(0)])
-        if self.sums is None:
-            self.sums = torch.zeros_like(row)
-        self.sums += row  # where it lies: a captured step always adds there
+        return [p.grad for p in self.parameters], torch.stack(rows).mean(0), names
 
     def figures(self, *, alone: bool) -> dict[str, float]:
         """The means since the last call. The names of a lone phase stand without its name."""
@@ -197,18 +228,19 @@ def score_function(phase: Phase) -> Callable[[VAE, Batch, Weights], Scored]:
 
 
 def compiled(
-    score: Callable[[VAE, Batch, Weights], Scored], name: str
-) -> Callable[[VAE, Batch, Weights], Scored]:
+    score: Callable[..., Result], name: str
+) -> Callable[..., Result]:
     """``score`` under torch.compile, or as it is, with a logged reason, if that fails."""
     # fallback_random: the numbers drawn are those of eager mode, so mode never changes a result.
     fast = torch.compile(score, fullgraph=True, dynamic=False, options={"fallback_random": True})
-    chosen: list[Callable[[VAE, Batch, Weights], Scored]] = []
+    chosen: list[Callable[..., Result]] = []
 
-    def run(model: VAE, batch: Batch, weights: Weights) -> Scored:
+    def run(model: VAE, batch: Batch, weights: Weights) -> Result:
         if chosen:
             return chosen[0](model, batch, weights)
         try:
-            result = fast(model, batch, weights)
+            with torch._dynamo.config.patch(trace_autograd_ops=True):
+                result = fast(model, batch, weights)
         except Exception as error:  # whatever the compiler raises
             reason = " ".join(str(error).split())[:500]
             logger.warning("phase %r runs eagerly, it cannot be compiled: %s", name, reason)
