@@ -159,7 +159,8 @@ class Update:
         self, model: VAE, batch: Batch, weights: Weights
     ) -> tuple[list[Tensor | None], Tensor, tuple[str, ...]]:
         """The gradient of the batch's mean loss, and its figures, from a piece at a time."""
-        rows, names = [], ()
+        rows: list[Tensor] = []
+        names: tuple[str, ...] = ()
         for piece in cut(batch, self.pieces):
             loss, figures, names, state = self.score(model, piece, weights)
             if state:
@@ -227,9 +228,7 @@ def score_function(phase: Phase) -> Callable[[VAE, Batch, Weights], Scored]:
     return score
 
 
-def compiled(
-    score: Callable[..., Result], name: str
-) -> Callable[..., Result]:
+def compiled(score: Callable[..., Result], name: str) -> Callable[..., Result]:
     """``score`` under torch.compile, or as it is, with a logged reason, if that fails."""
     # fallback_random: the numbers drawn are those of eager mode, so mode never changes a result.
     fast = torch.compile(score, fullgraph=True, dynamic=False, options={"fallback_random": True})
@@ -239,6 +238,7 @@ def compiled(
         if chosen:
             return chosen[0](model, batch, weights)
         try:
+            # Lets autograd.grad be a part of what is compiled.
             with torch._dynamo.config.patch(trace_autograd_ops=True):
                 result = fast(model, batch, weights)
         except Exception as error:  # whatever the compiler raises
