@@ -15,7 +15,7 @@ from training_helpers import Stop, images, interrupt_at, same, small, train, wei
 import vaezoo
 from vaezoo.batch import Batch
 from vaezoo.testing.subject import weights_of
-from vaezoo.training.step import score_function
+from vaezoo.training.gradient import score_function
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "vq-vae": {"codes": 4},

@@ -12,7 +12,7 @@ from torch.distributions import Distribution, MultivariateNormal
 from training_helpers import QUICK, SHAPE, images, small
 
 import vaezoo
-from vaezoo.training.step import score_function
+from vaezoo.training.gradient import score_function
 
 K, B, D = 2, 7, 3
 

@@ -13,7 +13,7 @@ from torch.nn.functional import softplus
 from training_helpers import QUICK, SHAPE, images, make_step, same, small, weights
 
 import vaezoo
-from vaezoo.training.step import score_function
+from vaezoo.training.gradient import score_function
 from vaezoo_plugins.factor_vae import FactorELBO, permuted
 
 B = 8

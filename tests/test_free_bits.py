@@ -14,7 +14,7 @@ from training_helpers import QUICK, SHAPE, images, small
 import vaezoo
 from vaezoo.heads.gaussian import normal
 from vaezoo.testing import check_variant
-from vaezoo.training.step import score_function
+from vaezoo.training.gradient import score_function
 
 K, B, D = 2, 4, 3
 

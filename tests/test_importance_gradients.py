@@ -13,7 +13,7 @@ from torch.distributions.transforms import AffineTransform
 from training_helpers import images, small
 
 import vaezoo
-from vaezoo.training.step import score_function
+from vaezoo.training.gradient import score_function
 from vaezoo_plugins.iwae import IWAE
 from vaezoo_plugins.miwae import MIWAE
 

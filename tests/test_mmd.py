@@ -19,7 +19,7 @@ from vaezoo.discrepancy import (
     squared_distances,
     squared_mmd,
 )
-from vaezoo.training.step import score_function
+from vaezoo.training.gradient import score_function
 from vaezoo_plugins.wae_mmd import CodeTrace
 
 R, N, M, D = 4000, 5, 7, 3

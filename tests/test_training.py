@@ -316,13 +316,20 @@ def test_data_of_ones_own_splits_is_used_as_it_is() -> None:
 
 
 @pytest.mark.slow
-def test_compiled_and_eager_training_are_the_same() -> None:
-    losses = []
+@pytest.mark.parametrize("options", [{}, {"clip_norm": 0.5}, {"accumulate": 2}])
+def test_compiled_and_eager_training_are_the_same(
+    options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    losses, norms = [], []
     validating = torch.distributions.Distribution._validate_args
     for execution in ("eager", "compiled"):
-        history = vaezoo.fit(small(), images(), steps=12, execution=execution, **QUICK)
+        history = vaezoo.fit(small(), images(), steps=12, execution=execution, **options, **QUICK)
         losses.append(history.column("loss"))
+        norms.append(history.column("gradient_norm"))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert norms[0] == pytest.approx(norms[1], rel=1e-4)
+    told = [record for record in caplog.records if record.name.startswith("vaezoo")]
+    assert not told  # none ran eagerly after all
     assert torch.distributions.Distribution._validate_args == validating
 
 

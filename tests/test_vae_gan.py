@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from training_helpers import QUICK, SHAPE, images, make_step, same, small, weights
 
 import vaezoo
-from vaezoo.training.step import score_function
+from vaezoo.training.gradient import score_function
 from vaezoo_plugins.vae_gan import Adversarial, Discriminator
 
 B = 8

@@ -268,3 +268,10 @@ def test_a_python_counter(fails: Fails) -> None:
 def test_a_branch_on_a_tensors_value(fails: Fails) -> None:
     source = in_forward("x = x if x.mean() > 0.5 else 1 - x")
     fails("compile", "at the first step", source)
+
+
+def test_a_loss_that_is_another_when_compiled(fails: Fails) -> None:
+    error = fails(
+        "compile", "compiled, loss is", in_forward("x = x * torch.compiler.is_compiling()")
+    )
+    assert "as it is: with the same seed they are to be the same" in str(error)

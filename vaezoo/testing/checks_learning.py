@@ -12,7 +12,7 @@ from vaezoo.model import VAE
 from vaezoo.testing.learn import train
 from vaezoo.testing.report import expect
 from vaezoo.testing.subject import CPU, Subject, base_of, weights_of
-from vaezoo.training.step import score_function
+from vaezoo.training.gradient import score_function
 
 STEPS, ROUNDS = 300, 4
 IMAGES = 4

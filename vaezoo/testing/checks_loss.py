@@ -17,7 +17,7 @@ from vaezoo.objectives import ELBO, Objective, Phase, Weights
 from vaezoo.testing.report import expect, expect_close, expect_shape
 from vaezoo.testing.subject import CPU, B, K, Subject, base_of, weights_of
 from vaezoo.trace import Site, Trace
-from vaezoo.training.step import score_function
+from vaezoo.training.gradient import score_function
 
 RUNS = 25  # forward passes that estimate a mean loss
 REDUCTIONS = "sums over event dimensions (no mean over pixels), mean over K, one loss per example"

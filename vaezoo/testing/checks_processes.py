@@ -60,7 +60,7 @@ def compiles(subject: Subject) -> None:
     for phase, error in fresh.phases.items():
         expect(
             not error,
-            expected=f"phase {phase!r} compiles (else say compile=False in its Phase)",
+            expected=f"phase {phase!r} compiles to what it is (or says compile=False)",
             found=error,
             look=look,
         )

@@ -14,7 +14,7 @@ from vaezoo.objectives import Phase
 from vaezoo.testing.report import brief, expect, expect_equal, expect_shape, fail
 from vaezoo.testing.subject import CPU, K, Subject, weights_of
 from vaezoo.trace import Site, Trace, draw
-from vaezoo.training.step import score_function
+from vaezoo.training.gradient import score_function
 
 FORWARD = "the model's forward, which makes the Trace"
 

@@ -10,9 +10,7 @@ gradients are not finite is skipped there.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -20,16 +18,19 @@ from torch import Tensor, nn
 from vaezoo.batch import Batch
 from vaezoo.errors import OptionError
 from vaezoo.model import VAE
-from vaezoo.objectives import Phase, Weights, reduce
+from vaezoo.objectives import Phase, Weights
 from vaezoo.training.average import Average
 from vaezoo.training.config import Resolved
+from vaezoo.training.gradient import (
+    Found,
+    Scored,
+    compiled,
+    found,
+    gradient_function,
+    score_function,
+)
 from vaezoo.training.optimizer import make_optimizer
 from vaezoo.training.rates import learning_rate
-
-logger = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
-Scored = tuple[Tensor, Tensor, tuple[str, ...], dict[str, Tensor]]
 
 
 class TrainingStep:
@@ -79,16 +80,6 @@ class TrainingStep:
         return figures
 
 
-class Found(NamedTuple):
-    """What a phase finds on a batch."""
-
-    gradients: list[Tensor | None]
-    finite: Tensor
-    row: Tensor  # what is added to the sums
-    names: tuple[str, ...]
-    state: dict[str, Tensor]
-
-
 class Update:
     """One phase with its optimizer and its sums."""
 
@@ -101,76 +92,51 @@ class Update:
         self.names: tuple[str, ...] = ()
         self.finite: Tensor  # whether the last step was
         self.sums: Tensor | None = None  # of the figures, the gradient's norm, and the counts
+        # In pieces, forward and backward are apart; as one function, all would be kept between
+        # them that is to be recomputed.
+        self.find: Callable[[VAE, Batch, Weights], Found] = self._apart
         self.score = score_function(phase)
-        self.whole: Callable[[VAE, Batch, Weights], Found] = self._whole
-        if config.execution in ("compiled", "captured") and phase.compile:
-            if self.pieces == 1:
-                self.whole = compiled(self._whole, phase.name)
-            else:
-                self.score = compiled(self.score, phase.name)
+        compiles = phase.compile and config.execution in ("compiled", "captured")
+        if self.pieces == 1 and not config.recompute:
+            gradient = gradient_function(phase, config.clip_norm)
+            self.find = compiled(gradient, phase.name) if compiles else gradient
+        elif compiles:
+            self.score = compiled(self.score, phase.name)
 
     def __call__(
         self, model: VAE, batch: Batch, weights: Weights, rate: Tensor
     ) -> dict[str, Tensor]:
-        if self.pieces == 1:
-            found = self.whole(model, batch, weights)
-        else:
-            found = self._summed(*self._in_pieces(model, batch, weights), {})
-        self.finite, self.names = found.finite, found.names
-        for parameter, gradient in zip(self.parameters, found.gradients, strict=True):
+        update = self.find(model, batch, weights)
+        self.finite, self.names = update.finite, update.names
+        for parameter, gradient in zip(self.parameters, update.gradients, strict=True):
             parameter.grad = gradient
         # A fused optimizer leaves everything as it is where found_inf is 1.
-        self.optimizer.found_inf = (~found.finite).float()
+        self.optimizer.found_inf = (~update.finite).float()
         self.optimizer.rate.copy_(rate * self.phase.rate)
         self.optimizer.step()
         for parameter in self.parameters:
             parameter.grad = None
         if self.sums is None:
-            self.sums = torch.zeros_like(found.row)
-        self.sums += found.row  # where it lies: a captured step always adds there
-        return found.state
+            self.sums = torch.zeros_like(update.row)
+        self.sums += update.row  # where it lies: a captured step always adds there
+        return update.state
 
-    def _whole(self, model: VAE, batch: Batch, weights: Weights) -> Found:
-        """What is compiled where the batch is not cut: forward, backward, norm, and clipping."""
-        loss, figures, names, state = self.score(model, batch, weights)
-        gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
-        state = {name: value.detach() for name, value in state.items()}
-        return self._summed(gradients, figures, names, state)
-
-    def _summed(
-        self,
-        gradients: Sequence[Tensor | None],
-        figures: Tensor,
-        names: tuple[str, ...],
-        state: dict[str, Tensor],
-    ) -> Found:
-        norm = torch.nn.utils.get_total_norm([g for g in gradients if g is not None])
-        if self.clip_norm is not None:
-            factor = (self.clip_norm / (norm + 1e-6)).clamp(max=1)
-            gradients = [None if g is None else g * factor for g in gradients]
-        finite = norm.isfinite()
-        one = torch.ones_like(norm)
-        row = torch.cat([figures, torch.stack([norm, one]).float()])
-        row = torch.where(finite, row, torch.zeros_like(row))
-        row = torch.cat([row, one.float().unsqueeze(0)])
-        return Found([*gradients], finite, row, names, state)
-
-    def _in_pieces(
-        self, model: VAE, batch: Batch, weights: Weights
-    ) -> tuple[list[Tensor | None], Tensor, tuple[str, ...]]:
+    def _apart(self, model: VAE, batch: Batch, weights: Weights) -> Found:
         """The gradient of the batch's mean loss, and its figures, from a piece at a time."""
         rows: list[Tensor] = []
-        names: tuple[str, ...] = ()
         for piece in cut(batch, self.pieces):
-            loss, figures, names, state = self.score(model, piece, weights)
-            if state:
+            scored = self.score(model, piece, weights)
+            if self.pieces > 1 and scored.state:
                 raise OptionError(
                     f"accumulate={self.pieces} cannot be used with this model, which learns from "
-                    f"whole batches ({', '.join(state)}): leave it out"
+                    f"whole batches ({', '.join(scored.state)}): leave it out"
                 )
-            (loss / self.pieces).backward(inputs=self.parameters)  # type: ignore[no-untyped-call]
-            rows.append(figures)
-        return [p.grad for p in self.parameters], torch.stack(rows).mean(0), names
+            (scored.loss / self.pieces).backward(inputs=self.parameters)  # type: ignore[no-untyped-call]
+            rows.append(scored.figures)
+        state = {name: value.detach() for name, value in scored.state.items()}
+        gradients = [parameter.grad for parameter in self.parameters]
+        whole = Scored(scored.loss, torch.stack(rows).mean(0), scored.names, state)
+        return found(gradients, whole, self.clip_norm)
 
     def figures(self, *, alone: bool) -> dict[str, float]:
         """The means since the last call. The names of a lone phase stand without its name."""
@@ -211,42 +177,3 @@ def check_memory_savers(model: VAE, config: Resolved) -> None:
             "recompute=True would count each batch twice in the running means of batch "
             "normalisation, which this model has: leave it out, or take norm='group'"
         )
-
-
-def score_function(phase: Phase) -> Callable[[VAE, Batch, Weights], Scored]:
-    """What is compiled: the phase's loss, reduced, with its figures in one tensor."""
-
-    def score(model: VAE, batch: Batch, weights: Weights) -> Scored:
-        terms = phase.loss(model, batch, weights)
-        loss = reduce(terms.loss)
-        figures = {"loss": loss, **{name: reduce(value) for name, value in terms.logs.items()}}
-        values = torch.stack([value.detach().float() for value in figures.values()])
-        return loss, values, tuple(figures), terms.state
-
-    # torch counts recompilations by code object, and gives up after a few: one for each model.
-    score.__code__ = score.__code__.replace()
-    return score
-
-
-def compiled(score: Callable[..., Result], name: str) -> Callable[..., Result]:
-    """``score`` under torch.compile, or as it is, with a logged reason, if that fails."""
-    # fallback_random: the numbers drawn are those of eager mode, so mode never changes a result.
-    fast = torch.compile(score, fullgraph=True, dynamic=False, options={"fallback_random": True})
-    chosen: list[Callable[..., Result]] = []
-
-    def run(model: VAE, batch: Batch, weights: Weights) -> Result:
-        if chosen:
-            return chosen[0](model, batch, weights)
-        try:
-            # Lets autograd.grad be a part of what is compiled.
-            with torch._dynamo.config.patch(trace_autograd_ops=True):
-                result = fast(model, batch, weights)
-        except Exception as error:  # whatever the compiler raises
-            reason = " ".join(str(error).split())[:500]
-            logger.warning("phase %r runs eagerly, it cannot be compiled: %s", name, reason)
-            chosen.append(score)
-            return score(model, batch, weights)
-        chosen.append(fast)
-        return result
-
-    return run
