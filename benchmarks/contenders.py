@@ -1,4 +1,4 @@
-"""Who trains a model, and how: each contender gives a function that takes so many steps.
+"""Who trains a model, and how.
 
 - vaezoo: the trainer's own batches and step, as ``fit`` runs them.
 - pythae: the BaseTrainer of pythae 0.1.2, with fused Adam.
@@ -7,20 +7,29 @@
   torch.compile, fused Adam; it logs nothing, clips nothing and skips nothing.
 - floor: the matrix products or convolutions of the step alone, forward and backward.
 
-A function returns the mean loss of its steps, in nats per image, where it has one.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from handwritten import Handwritten, HandwrittenIWAE, burgess, mlp
+from handwritten import (
+    RATE,
+    Handwritten,
+    HandwrittenFactor,
+    HandwrittenIWAE,
+    HandwrittenVQ,
+    burgess,
+    evaluating,
+    grid,
+    mlp,
+)
+from pythae_trainer import pythae
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader, TensorDataset
 
 import vaezoo
@@ -31,8 +40,15 @@ from vaezoo.training.config import TrainingConfig, resolve
 from vaezoo.training.mode import training
 from vaezoo.training.step import TrainingStep
 
-Steps = Callable[[int], float | None]
-RATE = 1e-3
+
+@dataclass(frozen=True)
+class Contender:
+    """One that has begun to train."""
+
+    take: Callable[[int], float | None]
+    """So many steps more; their mean loss in nats per image, if there is one."""
+    loss: Callable[[Tensor], Tensor] | None = None
+    """Of images (B, *shape) in [0, 1], their mean, in the mode of evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +100,24 @@ TASKS = {
         handwritten=lambda: HandwrittenIWAE(*mlp(), k=50),
         shape=(1, 28, 28),
     ),
+    "vq": Task(
+        name="vq-vae, conv, 7x7 codes",
+        variant="vq-vae",
+        options={"network": "conv", "latent_shape": (16, 7, 7), "codes": 512},
+        handwritten=lambda: HandwrittenVQ(*grid(), codes=512, dim=16, decay=0.9),
+        shape=(1, 28, 28),
+    ),
+    "factor": Task(
+        name="factor-vae, 784-400-10",
+        variant="factor-vae",
+        options={"network": {"name": "mlp", "hidden": [400]}, "latent_dim": 10, "gamma": 10.0},
+        handwritten=lambda: HandwrittenFactor(*mlp(10), dim=10, gamma=10.0, rate=RATE / 10),
+        shape=(1, 28, 28),
+    ),
 }
 
 
-def ours(setting: Setting) -> Steps:
+def ours(setting: Setting) -> Contender:
     """As ``fit`` does it, but for records, validation and checkpoints."""
     torch.manual_seed(0)
     task, size = setting.task, setting.batch
@@ -118,167 +148,151 @@ def ours(setting: Setting) -> Steps:
                 x, y, index = batches.batch(place)
                 advance(Batch(x.to(model.dtype), y, index), place)
                 place += 1
-            return step.figures()["loss"]
+            figures = step.figures()
+            return next(v for name, v in figures.items() if name.split("/")[0] == "loss")
 
-    return take
+    def loss(x: Tensor) -> Tensor:
+        return -model.elbo(x).mean()
+
+    return Contender(take, None if model.bound == "none" else loss)
 
 
-def handwritten(setting: Setting) -> Steps:
+def handwritten(setting: Setting) -> Contender:
     """The best loop by hand."""
     torch.manual_seed(0)
     images, size = setting.images.to(setting.device), setting.batch
     model = setting.task.handwritten().to(setting.device)
-    optimizer = torch.optim.Adam(model.parameters(), RATE, fused=True)
-    loss_of = torch.compile(model.loss) if setting.execution == "compiled" else model.loss
+    phases = [
+        (
+            torch.compile(phase.loss) if setting.execution == "compiled" else phase.loss,
+            phase.parameters,
+            torch.optim.Adam(phase.parameters, phase.rate, fused=True),
+        )
+        for phase in model.phases()
+    ]
     order, place = torch.randperm(len(images), device=setting.device), 0
 
     def take(steps: int) -> float:
         nonlocal order, place
+        model.train()
         total = torch.zeros((), device=setting.device)
         for _ in range(steps):
             if place + size > len(images):
                 order, place = torch.randperm(len(images), device=setting.device), 0
             x = images.index_select(0, order[place : place + size]).float().div_(255)
             place += size
-            with setting.autocast:
-                loss = loss_of(x)
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            total += loss.detach()
+            for number, (loss_of, parameters, optimizer) in enumerate(phases):
+                with setting.autocast:
+                    loss = loss_of(x)
+                loss.backward(inputs=parameters)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                if not number:
+                    total += loss.detach()
         return total.item() / steps
 
-    return take
+    return Contender(take, evaluating(model))
 
 
-def plain(setting: Setting) -> Steps:
+def plain(setting: Setting) -> Contender:
     """The loop of a tutorial."""
     torch.manual_seed(0)
     model = setting.task.handwritten().to(setting.device)
-    optimizer = torch.optim.Adam(model.parameters(), RATE)
+    phases = [
+        (phase.loss, phase.parameters, torch.optim.Adam(phase.parameters, phase.rate))
+        for phase in model.phases()
+    ]
     images = TensorDataset(setting.images.float() / 255)
     loader = DataLoader(images, setting.batch, shuffle=True, drop_last=True)
     batches = iter(loader)
 
     def take(steps: int) -> float:
         nonlocal batches
+        model.train()
         total = 0.0
         for _ in range(steps):
             batch = next(batches, None)
             if batch is None:
                 batches = iter(loader)
                 batch = next(batches)
-            optimizer.zero_grad()
-            loss = model.loss(batch[0].to(setting.device))
-            loss.backward()
-            optimizer.step()
-            total += loss.item()
+            x = batch[0].to(setting.device)
+            for number, (loss_of, parameters, optimizer) in enumerate(phases):
+                optimizer.zero_grad()
+                loss = loss_of(x)
+                loss.backward(inputs=parameters)
+                optimizer.step()
+                if not number:
+                    total += loss.item()
         return total / steps
 
-    return take
+    return Contender(take, evaluating(model))
 
 
-def pythae(setting: Setting) -> Steps:
-    """pythae's BaseTrainer, an epoch at a time over as many images as the steps need."""
-    os.environ.setdefault("TQDM_DISABLE", "1")
-    from pythae.data.datasets import BaseDataset
-    from pythae.models import IWAE, VAE, IWAEConfig, VAEConfig
-    from pythae.models.base.base_utils import ModelOutput
-    from pythae.models.nn import BaseDecoder, BaseEncoder
-    from pythae.trainers import BaseTrainer, BaseTrainerConfig
-
-    torch.manual_seed(0)
-    by_hand = setting.task.handwritten()
-
-    class Encoder(BaseEncoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = by_hand.encoder
-
-        def forward(self, x: Tensor) -> Any:
-            mean, logvar = self.layers(x).chunk(2, dim=1)
-            return ModelOutput(embedding=mean, log_covariance=logvar)
-
-    class Decoder(BaseDecoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = by_hand.decoder
-
-        def forward(self, z: Tensor) -> Any:
-            return ModelOutput(reconstruction=torch.sigmoid(self.layers(z)))
-
-    shape = {
-        "input_dim": setting.task.shape,
-        "latent_dim": setting.task.options["latent_dim"],
-        "reconstruction_loss": "bce",
-    }
-    if isinstance(by_hand, HandwrittenIWAE):
-        model = IWAE(IWAEConfig(**shape, number_samples=by_hand.k), Encoder(), Decoder())
-    else:
-        model = VAE(VAEConfig(**shape), Encoder(), Decoder())
-    trainers: dict[int, Any] = {}
-    optimizer = None
-
-    def take(steps: int) -> float:
-        nonlocal optimizer
-        if steps not in trainers:  # its loader goes over a whole data set
-            count = min(steps * setting.batch, len(setting.images))
-            x = setting.images[:count].float() / 255
-            config = BaseTrainerConfig(
-                output_dir=tempfile.gettempdir(),
-                per_device_train_batch_size=setting.batch,
-                learning_rate=RATE,
-                optimizer_params={"fused": True},
-                no_cuda=setting.device == "cpu",
-                amp=setting.precision == "bf16" and setting.device == "cuda",
-            )
-            data = BaseDataset(x, torch.zeros(len(x)))
-            trainers[steps] = BaseTrainer(model, data, training_config=config)
-            trainers[steps].set_optimizer()
-            trainers[steps]._setup_callbacks()
-            trainers[steps].callback_handler.callbacks.clear()  # no progress bar
-        trainer = trainers[steps]
-        optimizer = trainer.optimizer = optimizer or trainer.optimizer
-        epochs = -(-steps // len(trainer.train_loader))
-        return sum(float(trainer.train_step(epoch)) for epoch in range(epochs)) / epochs
-
-    return take
-
-
-def floor(setting: Setting) -> Steps:
+def floor(setting: Setting) -> Contender:
     """The products or convolutions of one step at their shapes and precision, nothing else."""
     torch.manual_seed(0)
-    model = setting.task.handwritten().to(setting.device)
+    model = setting.task.handwritten().to(setting.device).eval()
+    x = setting.images[: setting.batch].to(setting.device).float() / 255
     kind = torch.bfloat16 if setting.precision == "bf16" else torch.float32
-    calls: list[tuple[nn.Module, Tensor]] = []
-
-    def remember(layer: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
-        calls.append((layer, inputs[0].detach().to(kind)))
-
-    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.modules.conv._ConvNd)]
-    hooks = [layer.register_forward_hook(remember) for layer in layers]
-    with torch.no_grad():
-        model.loss(setting.images[: setting.batch].to(setting.device).float() / 255)
-    for hook in hooks:
-        hook.remove()
-    model.to(kind)
-    prepared = []
-    for number, (layer, x) in enumerate(calls):
-        x.requires_grad_(number > 0)  # nobody wants the gradient of the images
-        with torch.no_grad():
-            gradient = torch.randn_like(layer(x))
-        wanted = [layer.weight, *([x] if x.requires_grad else [])]
-        prepared.append((layer, x, wanted, gradient))
+    calls: list[Callable[[], None]] = []
+    for phase in model.phases():
+        with Products(kind, phase.parameters, calls):
+            phase.loss(x)
 
     def take(steps: int) -> None:
         for _ in range(steps):
-            for layer, x, wanted, gradient in prepared:
-                torch.autograd.grad(layer(x), wanted, gradient)
+            for call in calls:
+                call()
 
-    return take
+    return Contender(take)
 
 
-CONTENDERS: dict[str, Callable[[Setting], Steps]] = {
+class Products(TorchFunctionMode):
+    """Adds to ``calls`` each linear map or convolution of the layers, to be done again."""
+
+    LAYERS = (torch.nn.functional.linear, torch.conv2d, torch.conv_transpose2d)
+
+    def __init__(
+        self, kind: torch.dtype, parameters: list[nn.Parameter], calls: list[Callable[[], None]]
+    ) -> None:
+        super().__init__()
+        self.kind = kind
+        self.learned = {parameter.data_ptr() for parameter in parameters}
+        self.calls = calls
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        if function in self.LAYERS:
+            x, weight, *rest = args
+            learned = result.requires_grad and weight.data_ptr() in self.learned
+            x, weight = (
+                tensor.detach().to(self.kind).requires_grad_(wanted)
+                for tensor, wanted in ((x, x.requires_grad), (weight, learned))
+            )
+            rest = [
+                each.detach().to(self.kind) if torch.is_tensor(each) else each for each in rest
+            ]
+            self.calls.append(product(function, x, weight, rest))
+        return result
+
+
+def product(function: Any, x: Tensor, weight: Tensor, rest: list[Any]) -> Callable[[], None]:
+    """One layer, forward, and backward to what wants a gradient."""
+    wanted = [tensor for tensor in (weight, x) if tensor.requires_grad]
+    with torch.no_grad():
+        gradient = torch.randn_like(function(x, weight, *rest))
+
+    def call() -> None:
+        result = function(x, weight, *rest)
+        if wanted:
+            torch.autograd.grad(result, wanted, gradient)
+
+    return call
+
+
+CONTENDERS: dict[str, Callable[[Setting], Contender]] = {
     "vaezoo": ours,
     "pythae": pythae,
     "plain": plain,

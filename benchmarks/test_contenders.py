@@ -38,6 +38,8 @@ CPU_STEPS = {
     ("mlp", 8192): 2,
     ("conv", 128): 4,
     ("iwae", 128): 2,
+    ("vq", 128): 10,
+    ("factor", 128): 5,
 }
 """Of a round, the same for every contender, so that their losses compare. What is not named here
 takes seconds a step on a CPU."""
@@ -100,7 +102,7 @@ def test_contender(
         execution="eager" if smoke else {"cpu": "compiled", "cuda": "captured"}[device],
     )
     with caplog.at_level(logging.WARNING, logger="vaezoo"):
-        steps = CONTENDERS[contender](setting)
+        steps = CONTENDERS[contender](setting).take
         rounds, count = 1, 1
         if not smoke:
             steps(WARM_UP)
@@ -114,7 +116,7 @@ def test_contender(
         batch=batch,
         steps_per_call=count,
         precision="fp32" if contender in FP32_ONLY else precision,
-        contender=contender,
+        row=contender,
         loss=None if loss is None else round(loss, 2),
     )
     del steps

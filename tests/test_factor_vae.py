@@ -115,11 +115,11 @@ def test_the_critic_compares_one_half_of_a_batch_with_the_other_permuted() -> No
     objective.log_ratio = lambda z: seen.append(z) or objective.critic(z).squeeze(-1)  # type: ignore[method-assign,func-returns-value]
     x = torch.arange(24.0).reshape(8, 3)
     terms = objective.criticise(model, vaezoo.Batch(x), {})
-    joint, product = seen
+    joint, product = seen[0].chunk(2)
     assert torch.allclose(joint, x[:4], atol=1e-4)
     assert not torch.allclose(product, x[4:], atol=1e-4)
     assert torch.allclose(product.sort(0).values, x[4:], atol=1e-4)  # the same in each dimension
-    ratios = [objective.critic(z).squeeze(-1) for z in seen]
+    ratios = [objective.critic(z).squeeze(-1) for z in (joint, product)]
     expected = (softplus(-ratios[0]).mean() + softplus(ratios[1]).mean()) / 2
     assert torch.allclose(terms.loss, expected)
     assert torch.allclose(terms.logs["total_correlation"], ratios[0].mean())

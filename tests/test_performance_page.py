@@ -29,13 +29,30 @@ def test_the_tables_are_those_of_the_result_file(script: ModuleType) -> None:
     assert script.page(text, results) == text, "run benchmarks/performance_page.py"
 
 
-def test_a_ratio_is_of_the_fastest_rounds(script: ModuleType) -> None:
-    def row(contender: str, speed: int, loss: float | None) -> dict[str, object]:
-        facts = dict.fromkeys(script.FACTS, "x") | {"loss": loss, "contender": contender}
-        facts |= {"images_per_second_at_best": speed, "images_per_second": speed // 2}
-        name = "vae 784-400-20, batch 128, cpu fp32, 1 threads"
-        return {"group": name, "extra_info": facts, "stats": {"rounds": 7}}
+def measured(group: str, row: str, **facts: object) -> dict[str, object]:
+    everything = {"device": "a chip", "loss": None, "row": row, **facts}
+    return {"group": group, "extra_info": everything, "stats": {"rounds": 7}}
 
-    rows = [row("vaezoo", 300, 10.0), row("pythae", 200, 11.0), row("floor", 400, None)]
-    table = script.tables(script.kept({"benchmarks": rows}))
+
+def test_a_ratio_of_speeds_is_of_the_fastest_rounds(script: ModuleType) -> None:
+    group = "vae 784-400-20, batch 128, cpu fp32, 1 threads"
+    rows = [
+        measured(group, name, value=speed, unit="images/s", loss=loss)
+        for name, speed, loss in (
+            ("vaezoo", 300, 10.0),
+            ("pythae", 200, 11.0),
+            ("floor", 400, None),
+        )
+    ]
+    table = script.contenders(script.kept({"benchmarks": rows}))
     assert "| vae 784-400-20, 128, fp32 | 300 | - | - | 1.50 | 0.75 | 10.0, 11.0 |" in table
+
+
+def test_what_others_cost_is_told_as_a_multiple_of_the_first(script: ModuleType) -> None:
+    rows = [
+        measured("memory", name, value=value, unit="MiB")
+        for name, value in (("vaezoo", 200.0), ("handwritten", 150.0), ("pythae", 500.0))
+    ]
+    table = script.costs(script.kept({"benchmarks": rows}))
+    assert "| memory | MiB | vaezoo 200, by hand 150 (0.75), pythae 500 (2.50) |" in table
+    assert script.contenders(script.kept({"benchmarks": rows})) == ""

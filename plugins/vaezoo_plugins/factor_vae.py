@@ -74,8 +74,9 @@ class FactorELBO(vaezoo.ELBO):
         """
         with torch.no_grad():
             z = vaezoo.draw(model.encoder(batch.x, batch.y), 1)[0].flatten(1)  # (B, D)
-        half = len(z) // 2
-        joint, product = self.log_ratio(z[:half]), self.log_ratio(permuted(z[half:]))
+        first, second = z.tensor_split(2)
+        judged = self.log_ratio(torch.cat([first, permuted(second)]))
+        joint, product = judged[: len(first)], judged[len(first) :]
         loss = (softplus(-joint).mean() + softplus(product).mean()) / 2
         return vaezoo.Terms(loss, {"total_correlation": joint.mean().detach()})
 

@@ -1,0 +1,84 @@
+"""The memory that training takes, beside others: each in a process of its own, 784-400-20.
+
+On a CPU: the process's peak, less that of one which has imported torch and made the images. On
+CUDA: the peak of what torch has allocated there. One round of three steps is also timed, with the
+start of the process; that says little.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from bench_helpers import CUDA, Report
+from pytest_benchmark.fixture import BenchmarkFixture
+
+NAMES = ("vaezoo", "pythae", "plain", "handwritten")
+PLACES = [pytest.param("cpu", id="cpu"), pytest.param(*CUDA.values, id="cuda", marks=CUDA.marks)]
+IMAGES = 60_000
+STEPS = 3
+
+
+@pytest.mark.parametrize("device", PLACES)
+@pytest.mark.parametrize("batch", [128, 8192])
+@pytest.mark.parametrize("name", NAMES)
+def test_memory(
+    name: str, batch: int, device: str, benchmark: BenchmarkFixture, report: Report
+) -> None:
+    if name == "pythae" and importlib.util.find_spec("pythae") is None:
+        pytest.skip("pip install pythae==0.1.2")
+    if not benchmark.enabled and (name, batch) != ("vaezoo", 128):
+        pytest.skip("one of each kind shows that they run")
+    benchmark.group = f"memory of training 784-400-20, batch {batch}, {device}"
+    used = benchmark.pedantic(peak, args=(name, batch, device), rounds=1)
+    report(
+        device=device,
+        batch=batch,
+        row=name,
+        value=used - (peak("nothing", batch, device) if device == "cpu" else 0),
+        unit="MiB",
+        execution="eager",
+        precision="fp32",
+    )
+
+
+def peak(name: str, batch: int, device: str) -> float:
+    """Of a new process, in MiB."""
+    command = (sys.executable, __file__, name, str(batch), device)
+    done = subprocess.run(
+        command, cwd=Path(__file__).parent, check=True, capture_output=True, text=True
+    )
+    return float(json.loads(done.stdout.splitlines()[-1]))
+
+
+def main(name: str, batch: int, device: str) -> None:
+    """The child."""
+    from contenders import CONTENDERS, TASKS, Setting
+
+    images = torch.randint(256, (IMAGES, 1, 28, 28), dtype=torch.uint8)
+    if name != "nothing":
+        setting = Setting(
+            task=TASKS["mlp"],
+            images=images,
+            batch=batch,
+            device=device,
+            precision="fp32",
+            execution="eager",
+        )
+        CONTENDERS[name](setting).take(STEPS)
+    if device == "cuda":
+        used = torch.cuda.max_memory_allocated() / 2**20
+    else:
+        unit = 2**20 if sys.platform == "darwin" else 2**10
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    print(json.dumps(used))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
