@@ -33,9 +33,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader, TensorDataset
 
 import vaezoo
-from vaezoo.batch import Batch
+from vaezoo.batch import Batch, Drawn
 from vaezoo.data import TensorSource, TrainingBatches
-from vaezoo.training.captured import Captured
+from vaezoo.training.captured import Captured, Taking
 from vaezoo.training.config import TrainingConfig, resolve
 from vaezoo.training.mode import training
 from vaezoo.training.step import TrainingStep
@@ -138,15 +138,20 @@ def ours(setting: Setting) -> Contender:
         for module in (model, model.objective):
             module.prepare(first, len(source))
         step = TrainingStep(model, config)
-    advance = Captured(step) if setting.execution == "captured" else step
+
+    def gather(drawn: Drawn) -> Batch:
+        x, y, index = batches.gather(drawn)
+        return Batch(x.to(model.dtype), y, index)
+
+    kind = Captured if setting.execution == "captured" else Taking
+    advance = kind(step, gather)
     place = 0
 
     def take(steps: int) -> float:
         nonlocal place
         with training(model, config):
             for _ in range(steps):
-                x, y, index = batches.batch(place)
-                advance(Batch(x.to(model.dtype), y, index), place)
+                advance(batches.draw(place), place)
                 place += 1
             figures = step.figures()
             return next(v for name, v in figures.items() if name.split("/")[0] == "loss")

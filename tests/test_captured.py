@@ -13,13 +13,17 @@ from training_helpers import QUICK, images, make_step, same, small, weights
 
 import vaezoo
 from vaezoo.data import TensorSource, TrainingBatches
-from vaezoo.training.captured import WARM_UP, Captured, Replay
+from vaezoo.data.host_batches import HostBatches
+from vaezoo.training.captured import WARM_UP, Captured, Replay, Taking
 
 STEPS = 12
 
 
 def batches(device: str = "cpu", size: int = 8) -> TrainingBatches:
     return TrainingBatches(TensorSource(images(48)).to(device), batch_size=size, seed=0)
+
+
+GATHER = batches().gather
 
 
 def trained(
@@ -31,7 +35,7 @@ def trained(
     go, source = take(step), batches()
     torch.manual_seed(0)
     for number in range(STEPS):
-        go(source.batch(number), number)
+        go(source.draw(number), number)
     return weights(model), step.figures()
 
 
@@ -44,11 +48,29 @@ def test_replayed_steps_are_the_steps(name: str) -> None:
         recorded += 1
         return work
 
-    expected, figures = trained(name, lambda step: step)
-    found, ours = trained(name, lambda step: Captured(step, record))
+    expected, figures = trained(name, lambda step: Taking(step, GATHER))
+    found, ours = trained(name, lambda step: Captured(step, GATHER, record))
     assert recorded == 1
     assert same(found, expected)
     assert ours == figures
+
+
+def test_batches_from_the_host_are_copied_to_where_the_recording_looks() -> None:
+    found = []
+    for capture in (False, True):
+        source = HostBatches(
+            TensorSource(images(48)), batch_size=8, seed=0, binarization="dynamic", device="cpu"
+        )
+        model = small()
+        step = make_step(model, batch_size=8)
+        take = Taking(step, source.gather)
+        if capture:
+            take = Captured(step, source.gather, lambda work: work)
+        torch.manual_seed(0)
+        for number in range(STEPS):
+            take(source.draw(number), number)
+        found.append(weights(model))
+    assert same(*found)
 
 
 def test_each_set_of_phases_has_a_recording() -> None:
@@ -62,8 +84,8 @@ def test_each_set_of_phases_has_a_recording() -> None:
         recorded.append(work)
         return work
 
-    expected = trained("factor-vae", every_second)
-    found = trained("factor-vae", lambda step: Captured(every_second(step), record))
+    expected = trained("factor-vae", lambda step: Taking(every_second(step), GATHER))
+    found = trained("factor-vae", lambda step: Captured(every_second(step), GATHER, record))
     assert len(recorded) == 2
     assert same(found[0], expected[0])
 
@@ -72,9 +94,9 @@ def test_what_cannot_be_recorded_runs_as_it_is(caplog: pytest.LogCaptureFixture)
     def record(work: Callable[[], None]) -> Replay:
         raise RuntimeError("a synchronisation is not permitted")
 
-    expected, _ = trained("vae", lambda step: step)
+    expected, _ = trained("vae", lambda step: Taking(step, GATHER))
     with caplog.at_level(logging.WARNING, logger="vaezoo"):
-        found, _ = trained("vae", lambda step: Captured(step, record))
+        found, _ = trained("vae", lambda step: Captured(step, GATHER, record))
     assert same(found, expected)
     assert caplog.text.count("a synchronisation is not permitted") == 1
 
@@ -82,10 +104,10 @@ def test_what_cannot_be_recorded_runs_as_it_is(caplog: pytest.LogCaptureFixture)
 def test_a_batch_of_another_shape_runs_as_it_is() -> None:
     model = small()
     step = make_step(model, batch_size=8)
-    take = Captured(step, lambda work: work)
+    take = Captured(step, GATHER, lambda work: work)
     for number in range(WARM_UP + 2):
-        take(batches().batch(number), number)
-    take(batches(size=6).batch(0), WARM_UP + 2)
+        take(batches().draw(number), number)
+    take(batches(size=6).draw(0), WARM_UP + 2)
     assert step.step.item() == WARM_UP + 3
 
 
@@ -117,7 +139,7 @@ def test_captured_and_eager_training_on_cuda_are_the_same(
 
 @pytest.mark.gpu
 def test_a_captured_step_waits_for_nothing_and_draws_anew() -> None:
-    model = small().cuda()
+    model, source = small().cuda(), batches("cuda")
     take = Captured(
         make_step(
             model,
@@ -126,18 +148,18 @@ def test_a_captured_step_waits_for_nothing_and_draws_anew() -> None:
             execution="captured",
             batch_size=8,
             learning_rate=1e-12,
-        )
+        ),
+        source.gather,
     )
-    source = batches("cuda")
     for number in range(WARM_UP + 1):
-        take(source.batch(0), number)
+        take(source.draw(0), number)
     take.step.figures()
     seen = set()
     for number in range(4):
-        batch = source.batch(0)
+        drawn = source.draw(0)
         torch.cuda.set_sync_debug_mode("error")
         try:
-            take(batch, number)
+            take(drawn, number)
         finally:
             torch.cuda.set_sync_debug_mode("default")
         seen.add(take.step.figures()["loss"])

@@ -17,3 +17,7 @@ class Batch(NamedTuple):
     x: Tensor
     y: Tensor | None = None
     index: Tensor | None = None  # type: ignore[assignment]  # not tuple.index
+
+
+Drawn = tuple[Tensor | None, ...]
+"""What a batch is made of on the device: the places of its examples, or the examples as stored."""

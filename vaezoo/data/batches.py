@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from vaezoo.batch import Batch
+from vaezoo.batch import Batch, Drawn
 from vaezoo.data.binarize import Binarization, binarize, checked_binarization, to_float
 from vaezoo.data.hashing import mix_integers
 from vaezoo.data.source import Source
@@ -52,7 +52,17 @@ class TrainingBatches:
 
     def batch(self, step: int) -> Batch:
         """The batch of training step 0, 1, 2, ...: x (B, *shape), y (B,) or None, index (B,)."""
-        return _gather(self.source, self.index(step), self.binarization, self.binarization_seed)
+        return self.gather(self.draw(step))
+
+    def draw(self, step: int) -> Drawn:
+        """What the host has to say of a step's batch: which examples, (B,) int64."""
+        return (self.index(step),)
+
+    def gather(self, drawn: Drawn) -> Batch:
+        """The batch, made where the examples lie, without a host synchronisation."""
+        (index,) = drawn
+        assert index is not None
+        return _gather(self.source, index, self.binarization, self.binarization_seed)
 
     def index(self, step: int) -> Tensor:
         """The places in the source of the step's examples: (B,) int64."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vaezoo.batch import Batch
+from vaezoo.batch import Batch, Drawn
 from vaezoo.data.batches import TrainingBatches
 from vaezoo.data.binarize import Binarization, binarize, to_float
 from vaezoo.data.source import Source
@@ -46,14 +46,16 @@ class HostBatches(TrainingBatches):
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="vaezoo-batches")
         self._coming: dict[int, Future[Gathered]] = {}
 
-    def batch(self, step: int) -> Batch:
-        """The batch of a training step; quickly, if steps are asked for in their order."""
+    def draw(self, step: int) -> Drawn:
+        """The examples of a step, sent; quickly, if steps are asked for in their order."""
         wanted = range(step, step + 1 + AHEAD)
         self._coming = {number: self._coming.get(number) or self._ask(number) for number in wanted}
-        x, y, index = (
-            None if t is None else t.to(self.device, non_blocking=True)
-            for t in self._coming[step].result()
-        )
+        gathered = self._coming[step].result()
+        return tuple(t if t is None else t.to(self.device, non_blocking=True) for t in gathered)
+
+    def gather(self, drawn: Drawn) -> Batch:
+        """The batch of what was sent."""
+        x, y, index = drawn
         assert x is not None
         assert index is not None
         x = binarize(to_float(x), self.binarization, index=index, seed=self.binarization_seed)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vaezoo.batch import Batch
+from vaezoo.batch import Batch, Drawn
 from vaezoo.data.batches import check_batching
 from vaezoo.data.binarize import Binarization, binarize, to_float
 from vaezoo.data.stream import Check, Stream
@@ -88,6 +88,10 @@ class StreamBatches:
 
     def batch(self, step: int) -> Batch:
         """The next batch, or the same again for the same step: x (B, *shape), y (B,) or None."""
+        return self.gather(self.draw(step))
+
+    def draw(self, step: int) -> Drawn:
+        """Its examples, sent to the device."""
         if step != self._step or self._now is None:
             self._look_ahead()
             if self._error is not None:
@@ -95,9 +99,14 @@ class StreamBatches:
             self._now, self._next, self._step = self._next, None, step
         assert self._now is not None, "more() said that there was none"
         _, x, y = self._now
-        x = to_float(x.to(self.device))
-        x = binarize(x, self.binarization, index=torch.empty(0), seed=0)
-        return Batch(x.contiguous(), None if y is None else y.to(self.device))
+        return x.to(self.device), None if y is None else y.to(self.device)
+
+    def gather(self, drawn: Drawn) -> Batch:
+        """The batch of them."""
+        x, y = drawn
+        assert x is not None
+        x = binarize(to_float(x), self.binarization, index=torch.empty(0), seed=0)
+        return Batch(x.contiguous(), y)
 
     def epoch(self, step: int) -> float:
         """How many passes lie behind training step ``step``; whole ones, where size is unknown."""

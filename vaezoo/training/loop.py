@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vaezoo.batch import Batch
+from vaezoo.batch import Batch, Drawn
 from vaezoo.data import Data
 from vaezoo.errors import CheckpointError, DataError, TrainingError
 from vaezoo.model import VAE
 from vaezoo.training import checkpoint
 from vaezoo.training.batches import num_examples, training_batches
-from vaezoo.training.captured import Captured
+from vaezoo.training.captured import Captured, Taking
 from vaezoo.training.config import Resolved
 from vaezoo.training.diagnosis import skipped_in_a_row, why_not_finite
 from vaezoo.training.history import History
@@ -64,16 +65,18 @@ class Run:
         self.progress.start(self.step, config.steps)
         self._restart_clock()
         try:
-            take = Captured(training_step) if config.execution == "captured" else training_step
+            take = Taking(training_step, self._gathered)
+            if config.execution == "captured":
+                take = Captured(training_step, self._gathered)
             with interruptible() as interrupt:
                 while self._more() and not self._stopped_early():
-                    batch = self._batch()
-                    take(batch, self.step)
+                    drawn = self._drawn()
+                    take(drawn, self.step)
                     self.step += 1
                     last = not self._more()
                     if last or self.step % config.log_every == 0:
                         self._record("train", training_step.figures())
-                        self._check_progress(batch, last=last)
+                        self._check_progress(drawn, last=last)
                     if last or self.step % config.validate_every == 0:
                         self._validate()
                     last = last or interrupt.requested or self._stopped_early()
@@ -98,7 +101,8 @@ class Run:
             self.folder.rewind(0)
 
     def _prepare(self) -> None:
-        batch, n = self._batch(), num_examples(self.model, self.batches, self.config)
+        batch = self._gathered(self._drawn())
+        n = num_examples(self.model, self.batches, self.config)
         if not self.model.prepared:  # else it would lose what it has learned
             self.model.prepare(batch, n)
         self.model.objective.prepare(batch, n)
@@ -127,19 +131,28 @@ class Run:
         steps = self.config.steps
         return (steps is None or self.step < steps) and self.batches.more()
 
-    def _saved_in_spite_of(self, error: DataError) -> str:
-        """Save the run as it was before the batch that could not be made; the error, with that."""
-        if self.folder is None or self.step == 0:
-            return str(error)
-        if self.folder.safe_step() != self.step:
-            self._checkpoint()
-        return f"{error}. The run is saved at step {self.step:,}: go on with resume (--resume)"
-
-    def _batch(self) -> Batch:
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Saves the run as it was before a batch that could not be made, and says so."""
         try:
-            x, y, index = self.batches.batch(self.step)
-        except DataError as error:  # of a stream, which is read on the way
-            raise DataError(self._saved_in_spite_of(error)) from error
+            yield
+        except DataError as error:  # of a stream, or of files, which are read on the way
+            if self.folder is None or self.step == 0:
+                raise
+            if self.folder.safe_step() != self.step:
+                self._checkpoint()
+            saved = f"The run is saved at step {self.step:,}: go on with resume (--resume)"
+            raise DataError(f"{error}. {saved}") from error
+
+    def _drawn(self) -> Drawn:
+        """What the host has to say of the next batch."""
+        with self._reading():
+            return self.batches.draw(self.step)
+
+    def _gathered(self, drawn: Drawn) -> Batch:
+        """The batch, on the device."""
+        with self._reading():
+            x, y, index = self.batches.gather(drawn)
         return Batch(x.to(self.model.dtype), y, index)
 
     def _record(self, split: str, figures: dict[str, float]) -> dict[str, Any]:
@@ -157,14 +170,14 @@ class Run:
         self.progress.record(record)
         return record
 
-    def _check_progress(self, batch: Batch, *, last: bool) -> None:
+    def _check_progress(self, drawn: Drawn, *, last: bool) -> None:
         """Raise TrainingError where no step can be taken any more, or none could be at all."""
         training = [record for record in self.history.records if record["split"] == "train"]
         for phase, skipped in skipped_in_a_row(training).items():
             if skipped < ENOUGH_TO_TELL and not (last and skipped == self.step):
                 continue
             named = f" of phase {phase!r}" if phase else ""
-            all_of_them = skipped == self.step
+            batch, all_of_them = self._gathered(drawn), skipped == self.step
             steps = (
                 f"all {self.step:,}" if all_of_them else f"the last {skipped:,} of {self.step:,}"
             )
