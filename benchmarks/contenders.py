@@ -89,7 +89,10 @@ TASKS = {
     "conv": Task(
         name="vae, Burgess's conv, 64x64",
         variant="vae",
-        options={"network": "conv", "latent_dim": 10},
+        options={
+            "network": {"name": "conv", "channels": [32] * 4, "hidden": [256, 256]},
+            "latent_dim": 10,
+        },
         handwritten=lambda: Handwritten(*burgess()),
         shape=(1, 64, 64),
     ),

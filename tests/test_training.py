@@ -468,3 +468,15 @@ def test_counts_may_be_whole_numbers_and_images_may_not() -> None:
     vaezoo.fit(model, counts, steps=1, validation=8, **QUICK)
     with pytest.raises(vaezoo.DataError, match="must be uint8"):
         vaezoo.fit(small(), torch.randint(0, 2, (40, *SHAPE)), steps=1, **QUICK)
+
+
+def test_convolutions_of_ones_own_are_laid_out_for_speed() -> None:
+    first, layer = torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.Conv2d(4, 4, 3, padding=1)
+    numbers = 4 * images(1).numel()
+    encoder = torch.nn.Sequential(first, layer, torch.nn.Flatten(), torch.nn.Linear(numbers, 6))
+    model = small(encoder=vaezoo.wrap(encoder))
+    assert not layer.weight.is_contiguous(memory_format=torch.channels_last)
+    before = layer.weight.clone()
+    vaezoo.fit(model, images(), steps=1, **{**QUICK, "learning_rate": 1e-12})
+    assert layer.weight.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(layer.weight, before)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 from torch.distributions import Distribution
 
 from vaezoo.inference import forked_generators, seed_generators
@@ -18,11 +19,14 @@ from vaezoo.training.config import Resolved
 def training(model: VAE, config: Resolved) -> Iterator[None]:
     """The state that training needs, and everything as it was afterwards.
 
-    The model stays on the device that it was trained on.
+    The model stays on the device that it was trained on, its convolutions as they lie in memory.
     """
     device = torch.device(config.device)
-    model.to(device)
-    model.objective.to(device)
+    for part in (model, model.objective):
+        part.to(device)
+        for module in part.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                module.to(memory_format=torch.channels_last)
     folded = [m for m in model.modules() if isinstance(m, Folded)]
     modes = {m: m.training for part in (model, model.objective) for m in part.modules()}
     validating = Distribution._validate_args  # there is no public getter
