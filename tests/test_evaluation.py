@@ -25,6 +25,13 @@ def grey(n: int = 1003) -> torch.Tensor:
     return torch.rand(n, *SHAPE, generator=torch.Generator().manual_seed(0))
 
 
+def test_one_metric_with_options_needs_no_list() -> None:
+    one = {"name": "log-likelihood", "samples": 3}
+    assert vaezoo.evaluate(make(), grey(20).round(), one) == vaezoo.evaluate(
+        make(), grey(20).round(), [one]
+    )
+
+
 def test_figures_come_with_what_they_were_measured_on() -> None:
     result = vaezoo.evaluate(make(), grey(), binarization="static", seed=3)
     assert result["examples"] == 1003

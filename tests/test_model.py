@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -220,3 +221,26 @@ def test_an_objective_cannot_be_assigned_since_nothing_would_follow_it() -> None
     model = vaezoo.create("vae", input_shape=(4,), latent_dim=2)
     with pytest.raises(AttributeError, match=r"vaezoo.VAE\(.*objective=...\)"):
         model.objective = vaezoo.ELBO(4.0)
+
+
+@pytest.mark.parametrize("given", [2.5, True, "7", None, 0])
+def test_what_is_no_whole_number_is_told(given: Any) -> None:
+    for call in (
+        lambda: make().sample(given),
+        lambda: make().log_likelihood(batch(), samples=given),
+    ):
+        with pytest.raises(vaezoo.DataError, match="must be a whole number of at least 1, not"):
+            call()
+    with pytest.raises(vaezoo.DataError, match=r"seed must be a whole number, not 1\.5"):
+        make().sample(2, seed=1.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", ["vae", None, torch.nn.Linear(2, 2)])
+def test_what_is_no_model_is_told(given: Any, tmp_path: Path) -> None:
+    for call in (
+        lambda: vaezoo.fit(given, batch(), steps=1),
+        lambda: vaezoo.evaluate(given, batch()),
+        lambda: vaezoo.save(given, tmp_path / "model"),
+    ):
+        with pytest.raises(vaezoo.OptionError, match=r"must be a vaezoo\.VAE.*vaezoo\.load"):
+            call()

@@ -218,6 +218,24 @@ def test_anomalies_are_told_from_normal_examples(samples: int) -> None:
     assert (some["unlabelled"], some["anomaly_examples"]) == (30, 40)
 
 
+def test_anomalies_are_not_looked_for_with_their_labels() -> None:
+    """A cvae would be told what it is to find; m2-vae does without."""
+    x, y = source(150, 1).x, source(150, 1).y
+    anomaly = {"name": "anomaly", "normal": [0, 1]}
+    cvae = vaezoo.create("cvae", input_shape=(D,), latent_dim=2, num_classes=CLASSES)
+    with pytest.raises(vaezoo.DataError, match="with a model that sees x alone"):
+        measured(anomaly, model=cvae)
+    m2 = vaezoo.create("m2-vae", input_shape=(D,), latent_dim=2, num_classes=CLASSES)
+    m2.prepare(vaezoo.Batch(x, y), len(x))
+    seen: list[Any] = []
+    m2.register_forward_pre_hook(lambda module, given: seen.append(given[1:]))
+    found = measured(anomaly, data(test=TensorSource(x, y)), model=m2)
+    assert all(labels in ((), (None,)) for labels in seen)
+    assert len(seen) > 0
+    area, _ = auroc(-m2.elbo(x, seed=0).double(), y == 2)
+    assert found["anomaly_auroc_likelihood"] == pytest.approx(area, abs=0.1)
+
+
 def test_a_model_without_a_bound_tells_anomalies_by_reconstruction_alone() -> None:
     model = make()
     model.bound = "none"

@@ -10,6 +10,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 import torch
 from torch import Tensor, nn
 
+from vaezoo.integers import whole
+
 P = ParamSpec("P")
 R = TypeVar("R")
 M = TypeVar("M", bound=nn.Module)
@@ -47,6 +49,7 @@ def seeded(seed: int | None, device: torch.device) -> Iterator[None]:
     if seed is None:
         yield
         return
+    seed = whole(seed, "seed")
     with forked_generators(device):
         seed_generators(seed, device)
         yield

@@ -18,6 +18,7 @@ from vaezoo.batch import Batch
 from vaezoo.errors import DataError, LatentsError, NoBoundError, OptionError, did_you_mean
 from vaezoo.heads.data_checks import check_finite
 from vaezoo.inference import CHUNK, chunks, inference, seeded
+from vaezoo.integers import whole
 from vaezoo.interpolation import PATHS, Mode
 from vaezoo.objectives import ELBO, Objective
 from vaezoo.parts import Borrowed, Decoder, Prior
@@ -258,8 +259,7 @@ class VAE(nn.Module):
     @inference
     def sample(self, n: int, y: Tensor | None = None, seed: int | None = None) -> Tensor:
         """The means of p(x|z,y) at ``n`` draws of z from the prior: (n, *input_shape)."""
-        if n < 1:
-            raise DataError(f"n must be at least 1, not {n}")
+        n = whole(n, "n", least=1)
         y = self._labels(y, n)
         if type(self).generate is VAE.generate:
             self._require_one_site("sample")
@@ -372,13 +372,12 @@ class VAE(nn.Module):
         Raises NoBoundError for a model whose objective is no bound on log p(x), DataError.
         """
         self.require_bound("log_likelihood", exact=True)
-        if samples < 1 or (chunk is not None and chunk < 1):
-            raise DataError(f"samples and chunk must be at least 1, not {samples} and {chunk}")
+        samples = whole(samples, "samples", least=1)
+        chunk = None if chunk is None else whole(chunk, "chunk", least=1)
         if first < 0 or first % importance.BLOCK:
             raise DataError(f"first must be a multiple of {importance.BLOCK}, not {first}")
         x, y = self._checked(x, y)
-        if seed is None:
-            seed = int(torch.randint(2**63 - 1, ()))
+        seed = int(torch.randint(2**63 - 1, ())) if seed is None else whole(seed, "seed")
         return importance.log_likelihood(
             self,
             x,
@@ -490,3 +489,12 @@ class VAE(nn.Module):
                 f"y lies in {y.min().item()}..{y.max().item()}; this model takes {valid}"
             )
         return y.to(self.device, torch.int64)  # uint8 would index as a mask
+
+
+def check_is_model(model: Any) -> None:
+    """Raises OptionError for what is no model, such as the name of one."""
+    if not isinstance(model, VAE):
+        raise OptionError(
+            f"a model must be a vaezoo.VAE, not {model!r:.60}: vaezoo.create makes one from a "
+            f"variant's name, vaezoo.load reads one from a run's folder"
+        )

@@ -28,7 +28,7 @@ from vaezoo.data.preprocessing import (
 )
 from vaezoo.errors import CheckpointError, OptionError, PluginWarning, VaezooError
 from vaezoo.files import dump_json, write_atomic
-from vaezoo.model import VAE
+from vaezoo.model import VAE, check_is_model
 from vaezoo.model_card import model_card
 from vaezoo.tensor_files import checksum, ordered
 from vaezoo.zoo import from_config
@@ -48,6 +48,7 @@ def save(model: VAE, path: str | Path, *, figures: Mapping[str, float] | None = 
 
     Raises CheckpointError for the folder of a run, OSError if it cannot write.
     """
+    check_is_model(model)
     path = Path(path)
     config = config_of(model)
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}

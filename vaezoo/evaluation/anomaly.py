@@ -40,10 +40,17 @@ def anomaly(options: Anomaly) -> Any:
     the posterior mean. The first is NaN for a model without a bound. Standard errors are Hanley &
     McNeil's (1982). Unlabelled examples are left out, and counted.
 
-    Raises DataError without labels, or without examples of either kind.
+    Nothing is told the labels. Raises DataError without any, without examples of either kind, and
+    for a model that cannot do without, as its scores would depend on what is to be found.
     """
 
     def compute(evaluation: Evaluation) -> dict[str, float]:
+        model = evaluation.model
+        if model.num_classes is not None and not model.semi_supervised:
+            raise DataError(
+                "this model is given the labels, so its scores would tell what they were told: "
+                "look for anomalies with a model that sees x alone, such as vae"
+            )
         y = labels_of(evaluation.source, "the examples that are measured")
         known = y >= 0
         normal = torch.isin(y, torch.tensor(options.normal))[known]
@@ -99,15 +106,16 @@ def _surprise(evaluation: Evaluation, samples: int) -> Tensor | None:
     if model.bound == "none":
         return None
     if samples > 1:
-        return -log_likelihoods(evaluation, samples).cpu()
-    return -torch.cat([model(x, y).elbo[0].double().cpu() for x, y, _ in evaluation.batches()])
+        return -log_likelihoods(evaluation, samples, labels=False).cpu()
+    batches = evaluation.batches(labels=False)
+    return -torch.cat([model(x).elbo[0].double().cpu() for x, _, _ in batches])
 
 
 def _squared_errors(evaluation: Evaluation) -> Tensor:
     """Σ_d (x_d - x̂_d)² of each example: (N,), on the CPU."""
     return torch.cat(
         [
-            (x - evaluation.model.reconstruct(x, y)).double().square().flatten(1).sum(1).cpu()
-            for x, y, _ in evaluation.batches()
+            (x - evaluation.model.reconstruct(x)).double().square().flatten(1).sum(1).cpu()
+            for x, _, _ in evaluation.batches(labels=False)
         ]
     )

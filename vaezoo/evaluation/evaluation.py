@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from vaezoo.data.preprocessing import TablePreprocessing
 from vaezoo.data.progress import told
 from vaezoo.errors import DataError, OptionError
 from vaezoo.inference import evaluating, seeded
-from vaezoo.model import VAE
+from vaezoo.model import VAE, check_is_model
 from vaezoo.registry.specs import MetricSpec
 
 BATCH = 1000
@@ -41,16 +41,19 @@ class Evaluation:
     """The examples that the model learned from, where they are others: what a classifier of the
     codes is trained on."""
 
-    def batches(self, source: Source | None = None, size: int = BATCH) -> Iterator[Batch]:
+    def batches(
+        self, source: Source | None = None, size: int = BATCH, *, labels: bool = True
+    ) -> Iterator[Batch]:
         """All examples in their order, in batches, the last one partial.
 
-        source: others than those that are measured.
+        source: others than those that are measured. labels: whether they come with any.
         """
         source, kind = self.source if source is None else source, self.binarization
         found = evaluation_batches(source, batch_size=size, binarization=kind)
         for batch in told(found, len(source), "measuring", size=lambda batch: len(batch.x)):
             x = batch.x.to(self.model.device, self.model.dtype)
-            yield Batch(x, None if batch.y is None else batch.y.to(x.device), batch.index)
+            y = batch.y.to(x.device) if labels and batch.y is not None else None
+            yield Batch(x, y, batch.index)
 
     def embedded(self, source: Source) -> Tensor:
         """The posterior means of all examples of a source: (N, D) float32, on the CPU.
@@ -124,7 +127,7 @@ class Evaluation:
 def evaluate(
     model: VAE,
     data: Any,
-    metrics: Sequence[Any] | str | None = None,
+    metrics: Sequence[Any] | Mapping[str, Any] | str | None = None,
     *,
     split: str | None = None,
     binarization: Binarization = "none",
@@ -144,6 +147,7 @@ def evaluate(
 
     Raises DataError, NoBoundError, UnknownComponentError, OptionError.
     """
+    check_is_model(model)
     metrics = None if metrics is None else _chosen(metrics)
     root = None if data_root is None else Path(data_root)
     splits = data_for(model, data, root)
@@ -190,9 +194,9 @@ def evaluate(
     return result
 
 
-def _chosen(metrics: Sequence[Any] | str) -> list[Choice]:
+def _chosen(metrics: Sequence[Any] | Mapping[str, Any] | str) -> list[Choice]:
     """The metrics, before the first is computed: an error in the last must not come late."""
-    metrics = [metrics] if isinstance(metrics, str) else metrics
+    metrics = [metrics] if isinstance(metrics, str | Mapping) else metrics
     found = [choose(MetricSpec, metric) for metric in metrics]
     names = [choice.spec.name for choice in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):

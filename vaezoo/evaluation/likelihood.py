@@ -122,13 +122,14 @@ def log_likelihood(options: LogLikelihood) -> Any:
     return compute
 
 
-def log_likelihoods(evaluation: Evaluation, samples: int) -> Tensor:
+def log_likelihoods(evaluation: Evaluation, samples: int, *, labels: bool = True) -> Tensor:
     """log p(x) of each example, importance-weighted: (N,) float64, nats.
 
-    As ``VAE.log_likelihood`` has it of all examples at once, under the evaluation's seed.
+    As ``VAE.log_likelihood`` has it of all examples at once, under the evaluation's seed. labels:
+    whether the model is told those that there are.
     """
     rows: list[Tensor] = []
-    for x, y, _ in evaluation.batches():
+    for x, y, _ in evaluation.batches(labels=labels):
         first = sum(map(len, rows))
         rows.append(evaluation.model.log_likelihood(x, y, samples, evaluation.seed, first=first))
     return torch.cat(rows).double()

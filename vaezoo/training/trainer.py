@@ -17,7 +17,7 @@ from vaezoo.checks import check_data, check_model, warn_of_scale
 from vaezoo.data import Data, as_data
 from vaezoo.data.progress import Lines, listening
 from vaezoo.errors import DataWarning, OptionError, TrainingWarning
-from vaezoo.model import VAE
+from vaezoo.model import VAE, check_is_model
 from vaezoo.options import build
 from vaezoo.report import draw, measure
 from vaezoo.shown import Shown
@@ -101,6 +101,7 @@ class Trainer:
         """
         if resume and overwrite:
             raise OptionError("give resume or overwrite, not both")
+        check_is_model(model)
         root = None if data_root is None else Path(data_root)
         splits = as_data(data, validation=validation, root=root)
         check_data(model, splits)
