@@ -15,7 +15,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 import vaezoo
 
 SPEED = "images/s"
-REPORTED = pytest.StashKey[dict[str, list[dict[str, Any]]]]()
+REPORTED = pytest.StashKey[dict[str, dict[str, Any]]]()
 
 
 @pytest.fixture(params=vaezoo.list_variants())
@@ -47,7 +47,8 @@ def make_model() -> MakeModel:
 def report(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Report:
     """Writes the facts behind a figure, and after the run its images per second.
 
-    images: how many one timed call processes.
+    images: how many one timed call processes. rows: of what was measured side by side, by name:
+    value, in ``unit``, and what else there is to say of it.
     """
 
     def write(
@@ -66,12 +67,8 @@ def report(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Repor
             facts["parameters"] = sum(p.numel() for p in model.parameters())
         if images is not None and benchmark.stats is not None:  # None: --benchmark-disable
             facts["images_per_second"] = round(images / benchmark.stats.stats.median)
-            facts["images_per_second_at_best"] = round(images / benchmark.stats.stats.min)
-        if "row" in facts and benchmark.stats is not None:
-            facts.setdefault("value", facts.get("images_per_second_at_best"))
-            facts.setdefault("unit", SPEED)
-            groups = request.config.stash.setdefault(REPORTED, {})
-            groups.setdefault(benchmark.group, []).append(facts)
+        if "rows" in facts and benchmark.enabled:
+            request.config.stash.setdefault(REPORTED, {})[benchmark.group] = facts
         benchmark.extra_info.update(facts)
 
     return write
@@ -89,23 +86,24 @@ def device_name(device: str) -> str:
     return f"{name}, {torch.get_num_threads()} threads"
 
 
-def ratio(row: dict[str, Any], rows: list[dict[str, Any]]) -> float:
-    """How many times better vaezoo is than this row; without it, this row over the first."""
-    ours = next((each["value"] for each in rows if each["row"] == "vaezoo"), None)
-    if ours is None:
-        return float(row["value"] / rows[0]["value"])
-    better = ours / row["value"] if row["unit"] == SPEED else row["value"] / ours
-    return float(better)
-
-
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """A table for each group: images per second, or what it costs, and how vaezoo compares."""
-    for group, rows in config.stash.get(REPORTED, {}).items():
-        terminalreporter.section(f"{group}: {rows[0]['unit']}")
-        for row in rows:
+    for group, facts in config.stash.get(REPORTED, {}).items():
+        unit, rows = facts["unit"], facts["rows"]
+        terminalreporter.section(f"{group}: {unit}")
+        for name, row in rows.items():
             loss = "" if row.get("loss") is None else f"{row['loss']:10.2f} nats"
             terminalreporter.write_line(
-                f"{row['row']:20s} {row['value']:12,.5g} {ratio(row, rows):8.2f}x {loss}"
+                f"{name:20s} {row['value']:12,.5g} {ratio(name, rows, unit):8.2f}x {loss}"
             )
+
+
+def ratio(name: str, rows: dict[str, Any], unit: str) -> float:
+    """How many times better vaezoo is than this row; without it, this row over the first."""
+    value = rows[name]["value"]
+    if "vaezoo" not in rows:
+        return float(value / next(iter(rows.values()))["value"])
+    ours = rows["vaezoo"]["value"]
+    return float(ours / value if unit == SPEED else value / ours)

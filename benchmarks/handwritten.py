@@ -108,7 +108,7 @@ class HandwrittenFactor(Handwritten):
 
 
 class HandwrittenVQ(Handwritten):
-    """The VQ-VAE whose codes (N, C) follow running means. Its loss is no bound."""
+    """The VQ-VAE whose codes (N, C) follow running means; each place costs log N nats."""
 
     book: Tensor
     usage: Tensor
@@ -131,7 +131,8 @@ class HandwrittenVQ(Handwritten):
         logits = self.decoder(passed.movedim(-1, 1)).float()
         if self.training:
             self.follow(output.detach().flatten(0, -2), index.flatten())
-        return (cross_entropy(logits, x, reduction="sum") + commitment) / len(x)
+        cost = index[0].numel() * math.log(len(self.book))
+        return (cross_entropy(logits, x, reduction="sum") + commitment) / len(x) + cost
 
     def follow(self, outputs: Tensor, index: Tensor) -> None:
         chosen = one_hot(index, len(self.book)).to(outputs)

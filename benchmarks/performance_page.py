@@ -22,7 +22,7 @@ BEGIN = "<!-- {}: benchmarks/performance_page.py -->\n"
 END = "<!-- end of {} -->\n"
 ORDER = ["vaezoo", "handwritten", "plain", "pythae", "floor"]
 SPOKEN = {"handwritten": "by hand", "plain": "tutorial"}
-FACTS = ("device", "torch", "vaezoo", "precision", "execution", "loss", "steps_per_call", "batch")
+FACTS = ("device", "torch", "vaezoo", "unit", "execution", "steps_per_round", "batch")
 SPEED = "images/s"
 
 Groups = dict[str, dict[str, Any]]
@@ -33,13 +33,10 @@ def kept(figures: dict[str, Any]) -> Groups:
     groups: Groups = {}
     for measured in figures["benchmarks"]:
         facts = measured["extra_info"]
-        if "row" in facts:
-            groups.setdefault(measured["group"], {})[facts["row"]] = {
-                **{name: facts[name] for name in FACTS if name in facts},
-                "value": facts["value"],
-                "unit": facts["unit"],
-                "rounds": measured["stats"]["rounds"],
-            }
+        if "rows" in facts:
+            shared = {name: facts[name] for name in FACTS if name in facts}
+            shared["rounds"] = measured["stats"]["rounds"]
+            groups[measured["group"]] = {n: shared | row for n, row in facts["rows"].items()}
     return groups
 
 

@@ -7,6 +7,7 @@ FactorVAE computes the bound of one half of each batch only, and so does less.
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from typing import TYPE_CHECKING, Any
@@ -143,7 +144,9 @@ def model_of(by_hand: Handwritten, setting: Setting) -> Any:
     class SummedVQVAE(VQVAE):
         def loss_function(self, recon_x: Tensor, x: Tensor, quantizer_output: Any) -> Any:
             likelihood = cross_entropy(recon_x, x, reduction="none").flatten(1).sum(1)
+            places = quantizer_output.quantized_indices[0].numel()
             codes = quantizer_output.loss * quantizer_output.quantized_vector[0].numel()
+            codes = codes + places * math.log(self.model_config.num_embeddings)
             return (likelihood + codes).mean(), likelihood.mean(), codes
 
     shape = {

@@ -1,20 +1,20 @@
 """Training against others: pythae, a tutorial's loop, the best loop by hand, and the floor.
 
-One process, one machine, the same data, network, optimizer and number of steps; each contender at
-its own best settings. What is compared is the fastest round of each.
+One process, one machine, the same data, network, optimizer and number of steps, in turns; each
+contender at its own best settings. What is compared is the fastest round of each.
 """
 
 from __future__ import annotations
 
 import gc
-import importlib.util
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from bench_helpers import CUDA, Report
+from bench_helpers import CUDA, Report, installed, race
 from contenders import CONTENDERS, TASKS, Setting
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
@@ -72,9 +72,7 @@ def images_of(task: str) -> Tensor:
 )
 @pytest.mark.parametrize("batch", [128, 1024, 8192])
 @pytest.mark.parametrize("task", [*TASKS])
-@pytest.mark.parametrize("contender", [*CONTENDERS])
-def test_contender(
-    contender: str,
+def test_contenders(
     task: str,
     batch: int,
     device: str,
@@ -84,8 +82,6 @@ def test_contender(
     report: Report,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    if contender == "pythae" and importlib.util.find_spec("pythae") is None:
-        pytest.skip("pip install pythae==0.1.2")
     if device == "cpu" and (task, batch) not in CPU_STEPS:
         pytest.skip("seconds a step")
     smoke = not benchmark.enabled
@@ -101,30 +97,36 @@ def test_contender(
         precision=precision,
         execution="eager" if smoke else {"cpu": "compiled", "cuda": "captured"}[device],
     )
+    steps = 1 if smoke else CPU_STEPS[task, batch] if device == "cpu" else CUDA_STEPS[batch]
     with caplog.at_level(logging.WARNING, logger="vaezoo"):
-        steps = CONTENDERS[contender](setting).take
-        rounds, count = 1, 1
+        takes = {name: CONTENDERS[name](setting).take for name in CONTENDERS if installed(name)}
         if not smoke:
-            steps(WARM_UP)
-            count = CPU_STEPS[task, batch] if device == "cpu" else CUDA_STEPS[batch]
-            rounds = ROUNDS
-        loss = benchmark.pedantic(timed, args=(steps, count, device), rounds=rounds)
+            for take in takes.values():
+                take(WARM_UP)
+        rounds = {name: partial(timed, take, steps, device) for name, take in takes.items()}
+        found = race(benchmark, rounds, rounds=1 if smoke else ROUNDS)
     assert "runs eagerly" not in caplog.text
     report(
         device=device,
-        images=batch * count,
         batch=batch,
-        steps_per_call=count,
-        precision="fp32" if contender in FP32_ONLY else precision,
-        row=contender,
-        loss=None if loss is None else round(loss, 2),
+        steps_per_round=steps,
+        execution=setting.execution,
+        unit="images/s",
+        rows={
+            name: {
+                "value": round(batch * steps / seconds),
+                "loss": None if loss is None else round(loss, 2),
+                "precision": "fp32" if name in FP32_ONLY else precision,
+            }
+            for name, (seconds, loss) in found.items()
+        },
     )
-    del steps
+    del takes, rounds
     gc.collect()
 
 
-def timed(steps: Any, count: int, device: str) -> float | None:
-    loss: float | None = steps(count)
+def timed(take: Any, steps: int, device: str) -> float | None:
+    loss: float | None = take(steps)
     if device == "cuda":
         torch.cuda.synchronize()
     return loss

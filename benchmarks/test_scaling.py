@@ -7,11 +7,13 @@ has each row's time beside that of the first.
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from bench_helpers import CUDA, Report
+from bench_helpers import CUDA, Report, race
 from contenders import TASKS, Setting, Task, ours
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -19,13 +21,14 @@ ROUNDS = 5
 WARM_UP = 3  # steps
 PLACES = [pytest.param("cpu", id="cpu"), pytest.param(*CUDA.values, id="cuda", marks=CUDA.marks)]
 SIZES = {"images": 60_000, "latents": 20, "samples": 1, "batch": 128}
-ROWS = [
-    *(("images", size) for size in (1_000, 10_000, 60_000, 600_000)),
-    *(("latents", size) for size in (2, 20, 200, 2_000)),
-    *(("samples", size) for size in (1, 5, 50)),
-    *(("batch", size) for size in (32, 128, 1_024, 8_192)),
-]
-STEPS = {"cpu": 2**13, "cuda": 2**20}  # images seen in a timed call, if that is a step or more
+GROWN = {
+    "images": (1_000, 10_000, 60_000, 600_000),
+    "latents": (2, 20, 200, 2_000),
+    "samples": (1, 5, 50),
+    "batch": (32, 128, 1_024, 8_192),
+}
+SEEN = {"cpu": 2**13, "cuda": 2**20}
+"""Images in a round, each sample counted, if that makes a step or more."""
 
 
 def task_of(latents: int, samples: int) -> Task:
@@ -42,42 +45,39 @@ def task_of(latents: int, samples: int) -> Task:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("device", PLACES)
-@pytest.mark.parametrize(("what", "size"), ROWS)
-def test_scaling(
-    what: str, size: int, device: str, benchmark: BenchmarkFixture, report: Report
-) -> None:
+@pytest.mark.parametrize("what", GROWN)
+def test_scaling(what: str, device: str, benchmark: BenchmarkFixture, report: Report) -> None:
     smoke = not benchmark.enabled
-    sizes = SIZES | {what: size}
-    if smoke:
-        sizes["images"] = min(sizes["images"], 10_000)
     benchmark.group = f"time of a step by {what}, {device}"
-    images = torch.randint(256, (sizes["images"], 1, 28, 28), dtype=torch.uint8)
     execution: Any = "eager" if smoke else {"cpu": "compiled", "cuda": "captured"}[device]
     torch.compiler.reset()
-    setting = Setting(
-        task=task_of(sizes["latents"], sizes["samples"]),
-        images=images,
-        batch=sizes["batch"],
-        device=device,
-        precision="fp32",
-        execution=execution,
-    )
-    take = ours(setting).take
-    seen = sizes["batch"] * sizes["samples"]
-    count = 1 if smoke else max(1, STEPS[device] // seen)
-    if not smoke:
-        take(WARM_UP)
-    benchmark.pedantic(take, args=(count,), rounds=1 if smoke else ROUNDS)
-    seconds = None if smoke else benchmark.stats.stats.min / count
+    rounds: dict[str, Callable[[], Any]] = {}
+    steps: dict[str, int] = {}
+    for size in GROWN[what][: 2 if smoke else None]:
+        sizes = SIZES | {what: size}
+        setting = Setting(
+            task=task_of(sizes["latents"], sizes["samples"]),
+            images=torch.randint(256, (sizes["images"], 1, 28, 28), dtype=torch.uint8),
+            batch=sizes["batch"],
+            device=device,
+            precision="fp32",
+            execution=execution,
+        )
+        take = ours(setting).take
+        name = f"batch {size:,}" if what == "batch" else f"{size:,} {what}"
+        steps[name] = 1 if smoke else max(1, SEEN[device] // (sizes["batch"] * sizes["samples"]))
+        if not smoke:
+            take(WARM_UP)
+        rounds[name] = partial(take, steps[name])
+    found = race(benchmark, rounds, rounds=1 if smoke else ROUNDS)
     report(
         device=device,
-        batch=sizes["batch"],
-        row=f"{size:,} {what}" if what != "batch" else f"batch {size:,}",
-        value=None if seconds is None else 1e3 * seconds,
-        unit="ms a step",
-        sizes=sizes,
         execution=execution,
-        precision="fp32",
+        unit="ms a step",
+        rows={
+            name: {"value": 1000 * seconds / steps[name], "precision": "fp32"}
+            for name, (seconds, _) in found.items()
+        },
     )
-    del take
+    del take, rounds
     gc.collect()

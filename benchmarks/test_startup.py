@@ -5,19 +5,17 @@ Beside vaezoo, the same of pythae and of torch alone.
 
 from __future__ import annotations
 
-import importlib.util
-import statistics
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
-from bench_helpers import Report
+from bench_helpers import Report, installed, race
 from pytest_benchmark.fixture import BenchmarkFixture
 
 BARE = ("-c", "pass")
-PAIRS = 10
+ROUNDS = 7
 
 VAEZOO = """
 import torch, vaezoo
@@ -72,32 +70,18 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("what", "name"), [(what, name) for what, names in COMMANDS.items() for name in names]
-)
-def test_startup(
-    what: str, name: str, benchmark: BenchmarkFixture, report: Report, tmp_path: Path
-) -> None:
-    if name == "pythae" and importlib.util.find_spec("pythae") is None:
-        pytest.skip("pip install pythae==0.1.2")
-    if not benchmark.enabled and name != "vaezoo":
-        pytest.skip("one of each kind shows that they run")
+@pytest.mark.parametrize("what", COMMANDS)
+def test_startup(what: str, benchmark: BenchmarkFixture, report: Report, tmp_path: Path) -> None:
     benchmark.group = f"start-up: {what}"
-    arguments = COMMANDS[what][name]
+    smoke = not benchmark.enabled
+    names = [name for name in [*COMMANDS[what]][: 1 if smoke else None] if installed(name)]
 
-    def run(arguments: tuple[str, ...]) -> float:
-        start = time.perf_counter()
-        subprocess.run([sys.executable, *arguments], cwd=tmp_path, check=True, capture_output=True)
-        return time.perf_counter() - start
+    def run(arguments: tuple[str, ...]) -> None:
+        command = [sys.executable, *arguments]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
 
-    benchmark.pedantic(run, args=(arguments,), rounds=3 if benchmark.enabled else 1)
-    # In turns, so that whatever else the machine does burdens both alike.
-    pairs = [(run(arguments), run(BARE)) for _ in range(PAIRS if benchmark.enabled else 1)]
-    over = round(1000 * statistics.median(a - b for a, b in pairs), 1)
-    report(
-        row=name,
-        value=over,
-        unit="ms over bare Python",
-        bare_python_ms=round(1000 * statistics.median(bare for _, bare in pairs), 1),
-        over_bare_python_ms=over,
-    )
+    runs = {name: partial(run, COMMANDS[what][name]) for name in names}
+    found = race(benchmark, runs | {"nothing": partial(run, BARE)}, rounds=1 if smoke else ROUNDS)
+    bare, _ = found.pop("nothing")
+    rows = {name: {"value": 1000 * (seconds - bare)} for name, (seconds, _) in found.items()}
+    report(unit="ms over bare Python", rows=rows, bare_python_ms=1000 * bare)

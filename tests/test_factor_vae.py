@@ -30,9 +30,19 @@ def gradients(loss: Tensor, parameters: Any) -> list[Tensor]:
 
 def test_the_critic_is_the_papers_unless_told_otherwise() -> None:
     critic = vaezoo.create("factor-vae", latent_dim=10).objective.critic
-    widths = [(layer.in_features, layer.out_features) for layer in [*critic][::2]]
+    widths = [(layer.in_features, layer.out_features) for layer in [*critic.inner][::2]]
     assert widths == [(10, 1000), *[(1000, 1000)] * 5, (1000, 1)]
-    assert {layer.negative_slope for layer in [*critic][1::2]} == {0.2}
+    assert {layer.negative_slope for layer in [*critic.inner][1::2]} == {0.2}
+
+
+def test_the_critic_trains_in_the_runs_precision() -> None:
+    model = small("factor-vae", **CRITIC)
+    seen = set()
+    model.objective.critic.inner[0].register_forward_hook(
+        lambda layer, given, out: seen.add(out.dtype)
+    )
+    vaezoo.fit(model, images(B), steps=1, precision="bf16", **{**QUICK, "batch_size": B})
+    assert seen == {torch.bfloat16}
 
 
 def test_at_gamma_0_the_first_phase_is_the_vae_bit_for_bit() -> None:
@@ -212,7 +222,7 @@ def test_codes_of_any_shape_are_permuted_place_by_place() -> None:
         "factor-vae", input_shape=(1, 16, 16), network="resnet", latent_shape=(2, 4, 4), **CRITIC
     )
     vaezoo.fit(model, torch.rand(16, 1, 16, 16), steps=2, **QUICK)
-    assert model.objective.critic[0].in_features == 32
+    assert model.objective.critic.inner[0].in_features == 32
 
 
 def test_a_run_with_its_critic_resumes_to_the_same_weights(tmp_path: Path) -> None:

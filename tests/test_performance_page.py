@@ -29,30 +29,26 @@ def test_the_tables_are_those_of_the_result_file(script: ModuleType) -> None:
     assert script.page(text, results) == text, "run benchmarks/performance_page.py"
 
 
-def measured(group: str, row: str, **facts: object) -> dict[str, object]:
-    everything = {"device": "a chip", "loss": None, "row": row, **facts}
-    return {"group": group, "extra_info": everything, "stats": {"rounds": 7}}
+def measured(group: str, unit: str, rows: dict[str, object]) -> dict[str, object]:
+    facts = {"device": "a chip", "unit": unit, "rows": rows}
+    return {"benchmarks": [{"group": group, "extra_info": facts, "stats": {"rounds": 7}}]}
 
 
 def test_a_ratio_of_speeds_is_of_the_fastest_rounds(script: ModuleType) -> None:
+    rows = {
+        "vaezoo": {"value": 300, "loss": 10.0},
+        "pythae": {"value": 200, "loss": 11.0},
+        "floor": {"value": 400, "loss": None},
+    }
     group = "vae 784-400-20, batch 128, cpu fp32, 1 threads"
-    rows = [
-        measured(group, name, value=speed, unit="images/s", loss=loss)
-        for name, speed, loss in (
-            ("vaezoo", 300, 10.0),
-            ("pythae", 200, 11.0),
-            ("floor", 400, None),
-        )
-    ]
-    table = script.contenders(script.kept({"benchmarks": rows}))
+    table = script.contenders(script.kept(measured(group, "images/s", rows)))
     assert "| vae 784-400-20, 128, fp32 | 300 | - | - | 1.50 | 0.75 | 10.0, 11.0 |" in table
 
 
 def test_what_others_cost_is_told_as_a_multiple_of_the_first(script: ModuleType) -> None:
-    rows = [
-        measured("memory", name, value=value, unit="MiB")
-        for name, value in (("vaezoo", 200.0), ("handwritten", 150.0), ("pythae", 500.0))
-    ]
-    table = script.costs(script.kept({"benchmarks": rows}))
+    values = {"vaezoo": 200.0, "handwritten": 150.0, "pythae": 500.0}
+    rows = {name: {"value": value} for name, value in values.items()}
+    kept = script.kept(measured("memory", "MiB", rows))
+    table = script.costs(kept)
     assert "| memory | MiB | vaezoo 200, by hand 150 (0.75), pythae 500 (2.50) |" in table
-    assert script.contenders(script.kept({"benchmarks": rows})) == ""
+    assert script.contenders(kept) == ""

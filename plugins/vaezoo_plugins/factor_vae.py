@@ -49,7 +49,7 @@ class FactorELBO(vaezoo.ELBO):
 
     def __init__(self, dim: int, gamma: float, critic: tuple[int, ...], rate: float = 1.0) -> None:
         super().__init__(None, gamma=gamma)
-        self.critic = nn.Sequential(*layers((dim, *critic)))
+        self.critic = vaezoo.Folded(nn.Sequential(*layers((dim, *critic))), event_ndim=1)
         self.rate = rate
 
     def prepare(self, batch: vaezoo.Batch, num_examples: int) -> None:

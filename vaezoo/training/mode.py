@@ -22,13 +22,14 @@ def training(model: VAE, config: Resolved) -> Iterator[None]:
     The model stays on the device that it was trained on, its convolutions as they lie in memory.
     """
     device = torch.device(config.device)
-    for part in (model, model.objective):
-        part.to(device)
-        for module in part.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                module.to(memory_format=torch.channels_last)
-    folded = [m for m in model.modules() if isinstance(m, Folded)]
-    modes = {m: m.training for part in (model, model.objective) for m in part.modules()}
+    model.to(device)
+    model.objective.to(device)
+    modules = [*model.modules(), *model.objective.modules()]
+    for module in modules:
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.to(memory_format=torch.channels_last)
+    folded = [module for module in modules if isinstance(module, Folded)]
+    modes = {module: module.training for module in modules}
     validating = Distribution._validate_args  # there is no public getter
     with forked_generators(device):
         seed_generators(config.seed, device)
