@@ -3,7 +3,7 @@
     pytest benchmarks/test_contenders.py --benchmark-only --benchmark-json=figures.json
     python benchmarks/performance_page.py figures.json
 
-Also of test_time_to_elbo.py, test_memory.py, test_startup.py and test_scaling.py. A group is
+Also of test_short_runs.py, test_memory.py, test_startup.py and test_scaling.py. A group is
 replaced as a whole, since only ratios within one run count. Without a file the tables are written
 anew from what is kept.
 """

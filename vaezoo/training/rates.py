@@ -18,11 +18,10 @@ def learning_rate(config: Resolved) -> Schedule:
 
     def rate(step: Tensor) -> Tensor:
         factor = torch.ones((), device=step.device)
-        done = ((step - warmup).float() / length).clamp(0, 1)
-        if config.lr_schedule == "linear":
-            factor = 1 - done
-        elif config.lr_schedule == "cosine":
-            factor = 0.5 * (1 + torch.cos(math.pi * done))
+        if config.lr_schedule in ("linear", "cosine"):
+            done = ((step - warmup).float() / length).clamp(0, 1)
+            linear = config.lr_schedule == "linear"
+            factor = 1 - done if linear else 0.5 * (1 + torch.cos(math.pi * done))
         elif config.lr_schedule == "step":
             assert config.lr_milestones is not None
             assert config.lr_factor is not None
