@@ -52,3 +52,15 @@ def test_what_others_cost_is_told_as_a_multiple_of_the_first(script: ModuleType)
     table = script.costs(kept)
     assert "| memory | MiB | vaezoo 200, by hand 150 (0.75), pythae 500 (2.50) |" in table
     assert script.contenders(kept) == ""
+
+
+def test_what_bf16_costs_is_what_was_measured_and_little() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "precision.json").read_text())
+    lost = {row["data"]: row["lost"] for row in found["rows"]}
+    text = " ".join((ROOT / "docs" / "performance.md").read_text(encoding="utf-8").split())
+    mnist, fashion = lost["mnist"], lost["fashion-mnist"]
+    assert f"{mnist:.2f} nats lower on MNIST, {fashion:.2f} on FashionMNIST" in text
+    assert max(lost.values()) < 0.3
+    for row in found["rows"]:
+        means = [sum(row[kind]) / len(row[kind]) for kind in ("fp32", "bf16")]
+        assert row["lost"] == pytest.approx(means[0] - means[1])
