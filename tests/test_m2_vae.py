@@ -348,3 +348,17 @@ def test_the_trace_is_of_the_core() -> None:
     assert [site.name for site in trace.sites] == ["y", "z"]
     assert trace.sites[1].kl_by_dimension.shape == (K, B, D)
     assert torch.allclose(trace.sites[1].kl_by_dimension.sum(-1), trace.sites[1].kl)
+
+
+def test_a_class_without_any_label_is_told() -> None:
+    y = torch.where(torch.arange(24) % 3 == 0, 0, -1)
+    model = vaezoo.create("m2-vae", input_shape=SHAPE, latent_dim=2, num_classes=3, network="mlp")
+    with pytest.warns(vaezoo.DataWarning, match="has the label 1, 2: the model cannot learn what"):
+        vaezoo.fit(model, (images(24), y), steps=1, **QUICK)
+
+
+@pytest.mark.parametrize("name", ["m2-vae", "cvae"])
+def test_data_of_one_class_make_no_model_that_could_not_be_loaded(name: str) -> None:
+    with pytest.raises(vaezoo.OptionError, match="the data have one class alone"):
+        vaezoo.create(name, input_shape=SHAPE, latent_dim=2, offered={"num_classes": 1})
+    assert vaezoo.create("vae", input_shape=SHAPE, offered={"num_classes": 1}).num_classes is None

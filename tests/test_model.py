@@ -244,3 +244,9 @@ def test_what_is_no_model_is_told(given: Any, tmp_path: Path) -> None:
     ):
         with pytest.raises(vaezoo.OptionError, match=r"must be a vaezoo\.VAE.*vaezoo\.load"):
             call()
+
+
+@pytest.mark.parametrize("given", ["runs/x", object(), None])
+def test_what_is_no_examples_is_told(given: Any) -> None:
+    with pytest.raises(vaezoo.DataError, match="x must be examples, as a tensor or an array"):
+        make().elbo(given)

@@ -150,16 +150,18 @@ def wrong() -> Iterator[tuple[Any, Any, str]]:
     bare = named_splits(
         "bare", {s: (without_labels(source(90, 0)), "") for s in ("train", "test")}
     )
-    yield "linear-probe", bare, "the examples that are measured have no labels"
-    yield "knn", data(train=unlabelled(source(90, 0))), "the train split have no labels"
+    yield "linear-probe", bare, "no labels come with the examples that are measured"
+    yield "knn", data(train=unlabelled(source(90, 0))), "no labels come with the train split"
     yield {"name": "knn", "labels": 10}, data(), "give a multiple of 3, the number of classes"
     yield {"name": "knn", "labels": 303}, data(), "class 0 has 100 .* at most 300 labels"
     yield {"name": "knn", "labels": 3}, data(), "k=5 has only 3 labels"
     one = TensorSource(source(90, 0).x, torch.zeros(90).long(), num_classes=CLASSES)
     yield "linear-probe", data(train=one), "at least 2 classes"
     yield {"name": "anomaly", "normal": [0, 1, 2]}, data(), "none of the 150 .* is anomalous"
-    yield {"name": "anomaly", "normal": [7]}, data(), "is normal"
-    yield {"name": "anomaly", "normal": [0]}, bare, "have no labels"
+    yield {"name": "anomaly", "normal": [0, 7]}, data(), r"names the class 7, .* are 0\.\.2"
+    two = TensorSource(source(90, 0).x, (source(90, 0).y % 2) + 1, num_classes=CLASSES)
+    yield {"name": "anomaly", "normal": [0]}, data(test=two), "is normal"
+    yield {"name": "anomaly", "normal": [0]}, bare, "no labels come with"
 
 
 @pytest.mark.parametrize(("metric", "on", "message"), [*wrong()])

@@ -163,6 +163,11 @@ class Parts:
                 f"{self._part} is conditioned on labels: it needs data that have them, and "
                 f"num_classes, how many there are"
             )
+        if self._classes < 2:
+            raise OptionError(
+                f"{self._part} is conditioned on labels, and the data have one class alone: it "
+                f"needs two or more; take a variant without labels, such as vae"
+            )
         self._numbers["num_classes"] = self._classes
         return self._classes
 

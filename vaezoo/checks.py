@@ -30,7 +30,7 @@ def check_data(model: VAE, data: Data) -> None:
         if source is not None:
             check_source(model, source, f"the {name} examples of {data.title!r}")
     if model.semi_supervised and data.stream is None:
-        _check_some_labels(data)
+        _check_some_labels(model, data)
 
 
 def check_source(model: VAE, source: Source, what: str, *, labels: bool = True) -> None:
@@ -134,11 +134,20 @@ def check_model(model: VAE, data: Data) -> None:
     model.objective.check(trace)
 
 
-def _check_some_labels(data: Data) -> None:
-    if data.num_classes is None or not (labels_of(data.train, data.title) >= 0).any():
+def _check_some_labels(model: VAE, data: Data) -> None:
+    seen = set() if data.num_classes is None else {*labels_of(data.train, data.title).tolist()}
+    if not seen - {UNLABELLED}:
         raise DataError(
             f"none of the training examples of {data.title!r} is labelled: this model learns its "
             f"classes from a few that are; pass (x, y) with y = -1 where there is no label"
+        )
+    if never := sorted({*range(model.num_classes or 0)} - seen):
+        warnings.warn(
+            f"no training example of {data.title!r} has the label "
+            f"{', '.join(map(str, never[:10]))}{', ...' if len(never) > 10 else ''}: the model "
+            f"cannot learn what {'it means' if len(never) == 1 else 'they mean'}",
+            DataWarning,
+            stacklevel=4,
         )
 
 

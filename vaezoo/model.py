@@ -447,7 +447,12 @@ class VAE(nn.Module):
     def _checked(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """x and y on the model's device, uint8 scaled; DataError for what does not fit."""
         shape = self.input_shape
-        x = torch.as_tensor(x)
+        try:
+            x = torch.as_tensor(x)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise DataError(
+                f"x must be examples, as a tensor or an array, not a {type(x).__name__}"
+            ) from error
         if x.ndim == 0 or len(x) == 0:
             raise DataError("x holds no example")
         if shape is not None and tuple(x.shape[1:]) != shape:

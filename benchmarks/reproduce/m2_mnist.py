@@ -145,6 +145,8 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=RUNS / RESULTS.stem)
     parser.add_argument("--results", type=Path, default=RESULTS)
     asked = parser.parse_args()
+    if asked.draws < 1:
+        parser.error(f"--draws must be at least 1, not {asked.draws}")
     path: Path = asked.results
     results = json.loads(path.read_text())["results"] if path.exists() else []
     for draw in range(asked.draws):

@@ -8,6 +8,7 @@ validation ELBO.
 
 from __future__ import annotations
 
+import argparse
 import json
 import tempfile
 import time
@@ -50,6 +51,7 @@ def run(row: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Run all rows and write the result file."""
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     results = []
     for row in ROWS:
         with tempfile.TemporaryDirectory() as folder:

@@ -9,8 +9,8 @@ images; what the latents hold; and anomalies: VAEs trained on nine digits, told 
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,14 @@ def main() -> None:
     """Run the parts that are named, or both, and write their figures to the result file."""
     parts = {"classification": classification, "anomaly": anomaly}
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    for name in sys.argv[1:] or parts:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"default: all. {', '.join(parts)}"
+    )
+    asked = parser.parse_args().parts
+    if unknown := [name for name in asked if name not in parts]:
+        parser.error(f"no part is called {unknown[0]!r}; there are {', '.join(parts)}")
+    for name in asked or parts:
         results[name] = {
             "machine": machine(),
             "model": MODEL,

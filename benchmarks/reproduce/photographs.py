@@ -7,6 +7,7 @@ noise, a few of them grey.
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import shutil
@@ -88,6 +89,7 @@ def make(folder: Path) -> None:
 
 def main() -> None:
     """Make the photographs, train as the README says, keep the picture and the figures."""
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     vaezoo_command = [sys.executable, "-m", "vaezoo.cli"]
     line = ["train", "vae", "--data", "photos", "--image-size", "64"]
     with tempfile.TemporaryDirectory() as name:

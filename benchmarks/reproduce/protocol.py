@@ -68,7 +68,7 @@ class Row:
 def missing(row: Row) -> str:
     """What must be there before the row can be run, or ""."""
     if row.variant is None:
-        return f"needs a variant of this kind: {row.network}"
+        return "needs a variant that nobody has written yet"
     try:
         build(row)
     except vaezoo.UnknownVariantError:
@@ -136,6 +136,8 @@ def run(row: Row, folder: Path, minutes: float | None) -> dict[str, Any]:
 
 def progress(folder: Path) -> dict[str, Any]:
     """How far the run came, what it cost, on what machine, and its config."""
+    if not (folder / "config.json").exists():
+        raise SystemExit("stopped before the run began: give more --minutes")
     config = json.loads((folder / "config.json").read_text())
     metrics = folder / "metrics.jsonl"
     lines = metrics.read_text().splitlines() if metrics.exists() else []

@@ -15,7 +15,7 @@ import burda_iwae
 import exemplar_vae
 import m2_mnist
 import static_mnist_784_400_40
-from protocol import Row
+from protocol import Row, missing
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "results.md"
@@ -170,7 +170,7 @@ def neighbours() -> Iterator[Line]:
             measured="error, test 10,000",
             published=published,
             ours=f"{100 * (1 - figures[figure]):.2f} % ± {100 * error:.2f}",
-            took=hardware(found["machine"], figures["seconds"]),
+            took=hardware(found["machine"], found["figures"]["training"]["seconds"]),
             made=links(name),
         )
 
@@ -210,7 +210,8 @@ def protocol(script: Any) -> Iterator[Line]:
 def state(row: Row, result: dict[str, Any] | None) -> dict[str, str]:
     """What there is to say of a row: a figure only where it was trained and measured."""
     if result is None:
-        return {"ours": NOT_RUN, "took": ""}
+        why = f": {missing(row)}" if row.variant is None else ""
+        return {"ours": f"{NOT_RUN}{why}", "took": ""}
     took = hardware(result["machine"], result["seconds_of_training"])
     if result["state"] == "done":
         figures = result["figures"]

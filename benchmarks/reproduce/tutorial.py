@@ -6,6 +6,7 @@ quotes to the result file, with the settings and the machine.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import re
@@ -37,6 +38,7 @@ def run(page: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Run the page, and keep its pictures and figures."""
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     started = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         with contextlib.chdir(folder):

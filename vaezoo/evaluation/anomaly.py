@@ -52,7 +52,11 @@ def anomaly(options: Anomaly) -> Any:
                 "look for anomalies with a model that sees x alone, such as vae"
             )
         y = labels_of(evaluation.source, "the examples that are measured")
-        known = y >= 0
+        known, classes = y >= 0, evaluation.source.num_classes or 0
+        if strange := [each for each in options.normal if not 0 <= each < classes]:
+            raise DataError(
+                f"normal names the class {strange[0]}, but the labels are 0..{classes - 1}"
+            )
         normal = torch.isin(y, torch.tensor(options.normal))[known]
         for kind, count in (("normal", normal.sum()), ("anomalous", (~normal).sum())):
             if not count:

@@ -211,7 +211,7 @@ def labels_of(source: Source, what: str) -> Tensor:
             assert y is not None
             pieces.append(y.cpu())
     if not pieces or bool((torch.cat(pieces) < 0).all()):
-        raise DataError(f"{what} have no labels: pass (x, y), or data that have them")
+        raise DataError(f"no labels come with {what}: pass (x, y), or data that have them")
     return torch.cat(pieces)
 
 
