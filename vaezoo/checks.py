@@ -141,7 +141,8 @@ def _check_some_labels(model: VAE, data: Data) -> None:
             f"none of the training examples of {data.title!r} is labelled: this model learns its "
             f"classes from a few that are; pass (x, y) with y = -1 where there is no label"
         )
-    if never := sorted({*range(model.num_classes or 0)} - seen):
+    never = sorted({*range(model.num_classes or 0)} - seen)
+    if never and UNLABELLED in seen:  # among which they may be
         warnings.warn(
             f"no training example of {data.title!r} has the label "
             f"{', '.join(map(str, never[:10]))}{', ...' if len(never) > 10 else ''}: the model "
